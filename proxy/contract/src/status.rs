@@ -1,0 +1,133 @@
+//! What the admin socket tells about the proxy and about one app.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::document::{DocumentName, Stamp};
+use crate::name::{AppId, InstanceId};
+
+/// `GET /v1/status`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    pub version: String,
+    /// The version of the contract that this proxy speaks.
+    pub contract: u32,
+    pub edge: Edge,
+    pub started_at: Timestamp,
+    pub draining: bool,
+    pub connections: u64,
+    pub tunnels: u64,
+    pub bound: Bound,
+    pub documents: BTreeMap<DocumentName, DocumentStatus>,
+    pub processes: Vec<Process>,
+    /// Fields and calls of the contract that this proxy accepts and keeps, but does not act on yet.
+    #[serde(default)]
+    pub not_yet: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edge {
+    pub name: String,
+    pub region: String,
+}
+
+/// The addresses actually bound.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Bound {
+    pub http: Vec<String>,
+    pub https: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<String>,
+}
+
+/// A document that the proxy holds. All fields are absent for one that it never got.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DocumentStatus {
+    #[serde(default, flatten, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<Stamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Process {
+    pub pid: u32,
+    pub role: Role,
+    pub tunnels: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closes_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    Current,
+    Previous,
+}
+
+/// `GET /v1/apps/ID`: the app as its document says, and what is live. `A` is the app's form.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AppStatus<A> {
+    pub id: AppId,
+    pub app: A,
+    pub instances: BTreeMap<InstanceId, InstanceStatus>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstanceStatus {
+    pub in_flight: u64,
+    pub tunnels: u64,
+    pub health: Health,
+    /// True only when no process of this edge holds a socket or a request of a draining or removed instance.
+    pub drained: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    Up,
+    /// It refused or timed out lately; asked again soon.
+    Quarantined,
+    /// Its active check fails.
+    Down,
+    /// Its active check was not answered yet.
+    Unknown,
+}
+
+/// `GET /v1/apps`: one page of the document. `A` is the app's form.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AppsPage<A> {
+    #[serde(flatten)]
+    pub stamp: Stamp,
+    pub apps: BTreeMap<AppId, A>,
+    /// Pass as `after` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<AppId>,
+}
+
+/// `POST /v1/confirm`: what the publisher believes the proxy to hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Confirm(pub BTreeMap<DocumentName, Confirmed>);
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Confirmed {
+    #[serde(default)]
+    pub epoch: u64,
+    pub generation: u64,
+    pub hash: String,
+}
+
+/// The answer to a confirm: the documents that are not as said; empty on success.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConfirmAnswer {
+    pub differs: Vec<DocumentName>,
+}
