@@ -1,5 +1,37 @@
 //! The data plane, as a library: the binary reads its arguments and calls in here.
+//!
+//! `server` wires everything in start-up order; `proxy` is the life of a request, phase by phase.
 
 pub mod access_log;
+pub mod admin;
+pub mod balance;
+pub mod caller;
+pub mod clock;
+pub mod connection;
+pub mod documents;
+pub mod edge;
+pub mod events;
+pub mod exchange;
+pub mod failure;
+pub mod handover;
+pub mod headers;
+pub mod health;
+pub mod http_server;
+pub mod listener;
+pub mod live;
+pub mod metrics;
+pub mod order;
+pub mod page_table;
+pub mod pages;
+pub mod pick;
+pub mod probe;
+pub mod proxy;
+pub mod routing;
 pub mod saved_state;
+pub mod server;
 pub mod settings;
+pub mod sticky;
+pub mod table;
+pub mod tunnel;
+pub mod upstream;
+pub mod vitals;

@@ -3,7 +3,7 @@
 //! Fields stand in alphabetical order, because the canonical form of a document has sorted keys;
 //! a test holds them to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 
 use ipnet::IpNet;
@@ -293,7 +293,7 @@ fn read_hosts(field: Option<At<'_>>, app: &At<'_>, reasons: &mut Vec<Reason>) ->
         app.refuse(reasons, "the field 'hosts' is required");
         return None;
     };
-    let mut hosts: Vec<HostPattern> = at.list(reasons)?;
+    let hosts: Vec<HostPattern> = at.list(reasons)?;
     if hosts.is_empty() {
         at.refuse(reasons, "found an empty list, wanted at least one host");
         return None;
@@ -301,9 +301,9 @@ fn read_hosts(field: Option<At<'_>>, app: &At<'_>, reasons: &mut Vec<Reason>) ->
     if !at_most(&at, reasons, hosts.len(), HOSTS_MAX) {
         return None;
     }
-    hosts.sort();
-    if let Some(pair) = hosts.windows(2).find(|pair| pair[0] == pair[1]) {
-        at.refuse(reasons, format!("the host {} stands here twice", quoted(&pair[0].to_string())));
+    let mut seen = HashSet::new();
+    if let Some(twice) = hosts.iter().find(|host| !seen.insert(*host)) {
+        at.refuse(reasons, format!("the host {} stands here twice", quoted(&twice.to_string())));
         return None;
     }
     Some(hosts)

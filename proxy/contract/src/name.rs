@@ -166,6 +166,15 @@ pub enum HostPattern {
     Below(Host),
 }
 
+impl HostPattern {
+    /// The host, or the domain that the wildcard stands before.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Exact(host) | Self::Below(host) => host.as_str(),
+        }
+    }
+}
+
 impl FromStr for HostPattern {
     type Err = String;
 

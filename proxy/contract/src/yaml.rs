@@ -20,6 +20,13 @@ pub struct FileMistakes {
     text: String,
 }
 
+impl FileMistakes {
+    /// For mistakes that show only when a file is put together with others.
+    pub fn new(file: impl Into<String>, text: impl Into<String>, reasons: Vec<Reason>) -> Self {
+        Self { file: file.into(), reasons, text: text.into() }
+    }
+}
+
 /// Reads a file's text into `T`, or says everything that is wrong with it.
 ///
 /// `file` is only used in messages. An empty text is an empty map.

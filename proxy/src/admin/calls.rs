@@ -1,0 +1,226 @@
+//! The calls of the admin socket, each in a few lines.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use http::Method;
+use karman_contract::CONTRACT;
+use karman_contract::answer::{Applied, Outcome, Refusal};
+use karman_contract::app::{App as Wire, InstanceState};
+use karman_contract::document::{Delta, Document, DocumentName, KeysDocument};
+use karman_contract::event::EventKind;
+use karman_contract::name::{AppId, InstanceId};
+use karman_contract::read::{Read, parse_json, read};
+use karman_contract::status::{AppStatus, AppsPage, Confirm, ConfirmAnswer, InstanceStatus, Process, Role, Status};
+
+use super::{Admin, follow};
+use crate::documents::{Held, Table, name_of};
+use crate::events::About;
+use crate::http_server::{Body, Call, Reply};
+use crate::table::Change;
+use crate::vitals::InstanceVitals;
+
+/// Apps on one page of `GET /v1/apps`; a caller may ask for fewer.
+const PAGE_APPS_MAX: usize = 1_000;
+
+/// What this release accepts and keeps without acting on it.
+const NOT_YET: &[&str] = &[
+    "apps.*.drain.window_seconds",
+    "apps.*.https",
+    "apps.*.limits.connections",
+    "apps.*.limits.queue",
+    "apps.*.limits.queue_seconds",
+    "apps.*.limits.requests_in_flight",
+    "apps.*.limits.requests_per_second_per_client",
+    "apps.*.limits.sockets",
+    "apps.*.limits.sockets_per_second",
+    "apps.*.limits.sockets_per_second_per_client",
+    "apps.*.on_crash",
+    "apps.*.sockjs.info",
+    "certificates",
+    "keys.ticket",
+];
+
+impl Admin {
+    pub async fn answer(self: Arc<Self>, call: Call) -> Reply {
+        if call.path == "/v1/events" {
+            return follow::events(Arc::clone(&self.edge.events), &call);
+        }
+        let admin = Arc::clone(&self);
+        let changing = match call.method {
+            Method::PUT | Method::PATCH => Some(self.changes.read().await),
+            _ => None,
+        };
+        // Parsing, building and saving 100,000 apps takes long: no request shall wait for it.
+        let answered = tokio::task::spawn_blocking(move || admin.answer_now(call)).await;
+        drop(changing);
+        answered.unwrap_or_else(|_| Reply::text(500, "the call failed; the proxy's log says why"))
+    }
+
+    fn answer_now(&self, call: Call) -> Reply {
+        let answered = match (call.method.as_str(), call.path.as_str()) {
+            ("PUT", "/v1/apps") => self.put(&self.apps, call.body, |changes| self.follow(changes)),
+            ("PATCH", "/v1/apps") => self.patch(&self.apps, call.body, |changes| self.follow(changes)),
+            ("PUT", "/v1/pages") => self.put(&self.pages, call.body, drop),
+            ("PATCH", "/v1/pages") => self.patch(&self.pages, call.body, drop),
+            ("PUT", "/v1/keys") => self.put_keys(call.body),
+            ("POST", "/v1/confirm") => self.confirm(call.body),
+            ("GET", "/v1/status") => Ok(Reply::json(200, &self.status())),
+            ("GET", "/v1/apps") => Ok(self.page_of_apps(&call.query)),
+            ("GET", path) if path.starts_with("/v1/apps/") => self.one_app(path.trim_start_matches("/v1/apps/")),
+            (_, path) => Err(no_such_call(path)),
+        };
+        answered.unwrap_or_else(|refusal| Reply::json(refusal.status(), &refusal))
+    }
+
+    fn put<T: Table>(&self, held: &Held<T>, body: Body, follow: impl FnOnce(Vec<T::Change>)) -> Result<Reply, Refusal> {
+        let applied = self.parse::<Document<T::Item>>(body).and_then(|document| held.put(document, follow));
+        self.tell(name_of::<T>(), applied)
+    }
+
+    fn patch<T: Table>(&self, held: &Held<T>, body: Body, follow: impl FnOnce(Vec<T::Change>)) -> Result<Reply, Refusal> {
+        let applied = self.parse::<Delta<T::Item>>(body).and_then(|delta| held.patch(delta, follow));
+        self.tell(name_of::<T>(), applied)
+    }
+
+    fn put_keys(&self, body: Body) -> Result<Reply, Refusal> {
+        let applied = self.parse::<KeysDocument>(body).and_then(|document| self.keys.put(document));
+        self.tell(DocumentName::Keys, applied)
+    }
+
+    fn follow(&self, changes: Vec<Change>) {
+        for change in &changes {
+            self.edge.health.follow(change);
+        }
+    }
+
+    /// Makes an event of what became of a change.
+    fn tell(&self, document: DocumentName, applied: Result<Applied, Refusal>) -> Result<Reply, Refusal> {
+        let events = &self.edge.events;
+        match &applied {
+            Ok(Applied { outcome: Outcome::Applied, stamp, .. }) => {
+                let cause = Some(document.to_string());
+                events.tell(EventKind::DocumentApplied, About { cause, generation: Some(stamp.generation), ..About::default() });
+            }
+            Ok(_) => {}
+            Err(refusal) => {
+                self.edge.counts.refused(document, refusal);
+                let held = matches!(refusal, Refusal::MassRemoval { .. });
+                let kind = if held { EventKind::DocumentHeld } else { EventKind::DocumentRefused };
+                let cause: String = format!("{document}: {refusal}").chars().take(CAUSE_CHARACTERS_MAX).collect();
+                events.tell(kind, About { cause: Some(cause), ..About::default() });
+            }
+        }
+        applied.map(|applied| Reply::json(200, &applied))
+    }
+
+    fn confirm(&self, body: Body) -> Result<Reply, Refusal> {
+        let bytes = self.whole(body)?;
+        let Confirm(documents) = serde_json::from_slice(&bytes)
+            .map_err(|e| Refusal::Malformed { line: e.line(), column: e.column(), why: e.to_string() })?;
+        let agrees = |name, confirmed| match name {
+            DocumentName::Apps => self.apps.confirm(confirmed),
+            DocumentName::Pages => self.pages.confirm(confirmed),
+            DocumentName::Keys => self.keys.confirm(confirmed),
+            DocumentName::Certificates => false,
+        };
+        let differs: Vec<_> = documents.iter().filter(|(name, confirmed)| !agrees(**name, confirmed)).map(|(name, _)| *name).collect();
+        Ok(Reply::json(if differs.is_empty() { 200 } else { 409 }, &ConfirmAnswer { differs }))
+    }
+
+    pub fn status(&self) -> Status {
+        let edge = &self.edge;
+        let tunnels = edge.tunnels.len() as u64;
+        let settings = &edge.settings;
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            contract: CONTRACT,
+            edge: karman_contract::status::Edge { name: settings.edge.name.clone(), region: settings.edge.region.clone() },
+            started_at: edge.started_at,
+            draining: edge.is_draining(),
+            connections: edge.connections() as u64,
+            tunnels,
+            bound: self.bound.clone(),
+            documents: BTreeMap::from([
+                (DocumentName::Apps, self.apps.status()),
+                (DocumentName::Pages, self.pages.status()),
+                (DocumentName::Certificates, karman_contract::status::DocumentStatus::default()),
+                (DocumentName::Keys, self.keys.status()),
+            ]),
+            processes: vec![Process { pid: std::process::id(), role: Role::Current, tunnels, closes_at: None }],
+            not_yet: NOT_YET.iter().map(|field| (*field).to_owned()).chain(settings.not_yet()).collect(),
+        }
+    }
+
+    fn page_of_apps(&self, query: &str) -> Reply {
+        let parameter = |name: &str| query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, v)| v);
+        let limit = parameter("limit").and_then(|limit| limit.parse().ok()).unwrap_or(PAGE_APPS_MAX).clamp(1, PAGE_APPS_MAX);
+        let after = parameter("after").unwrap_or_default();
+        let table = self.apps.live.pin();
+        let mut apps: Vec<_> = table.sorted().into_iter().filter(|app| app.id.as_str() > after).take(limit + 1).collect();
+        let more = apps.len() > limit;
+        apps.truncate(limit);
+        let next = apps.last().filter(|_| more).map(|app| app.id.clone());
+        let apps: BTreeMap<AppId, &Wire> = apps.into_iter().map(|app| (app.id.clone(), &app.wire)).collect();
+        Reply::json(200, &AppsPage { stamp: table.stamp().unwrap_or_default(), apps, next })
+    }
+
+    fn one_app(&self, id: &str) -> Result<Reply, Refusal> {
+        let table = self.apps.live.pin();
+        let app = table.get(id).ok_or_else(|| Refusal::NotFound { what: format!("app '{id}'") })?;
+        let mut instances: BTreeMap<InstanceId, InstanceStatus> = app
+            .vitals
+            .departed()
+            .into_iter()
+            .map(|(id, vitals)| (id, instance_status(&vitals, true)))
+            .collect();
+        instances.extend(app.instances.iter().map(|i| (i.id.clone(), instance_status(&i.vitals, i.state == InstanceState::Draining))));
+        Ok(Reply::json(200, &AppStatus { id: app.id.clone(), app: &app.wire, instances }))
+    }
+
+    fn parse<D: Read>(&self, body: Body) -> Result<D, Refusal> {
+        let bytes = self.whole(body)?;
+        let node = parse_json(&bytes).map_err(|e| Refusal::Malformed { line: e.line, column: e.column, why: e.why })?;
+        // The text is not needed any more, and may be large.
+        drop(bytes);
+        read(&node).map_err(|reasons| Refusal::Refused { reasons })
+    }
+
+    fn whole(&self, body: Body) -> Result<Vec<u8>, Refusal> {
+        match body {
+            Body::Whole(bytes) => Ok(bytes),
+            Body::TooLarge => Err(Refusal::TooLarge { bytes_max: self.edge.settings.limits.admin_body_bytes as u64 }),
+        }
+    }
+}
+
+/// A refusal may name 100,000 reasons; an event tells the first of them.
+const CAUSE_CHARACTERS_MAX: usize = 1_000;
+
+fn instance_status(vitals: &InstanceVitals, leaving: bool) -> InstanceStatus {
+    InstanceStatus {
+        in_flight: vitals.in_flight.load(Relaxed).into(),
+        tunnels: vitals.tunnels.load(Relaxed).into(),
+        health: vitals.health(),
+        drained: leaving && vitals.idle(),
+    }
+}
+
+fn no_such_call(path: &str) -> Refusal {
+    let allowed: &[&str] = match path {
+        "/v1/apps" => &["GET", "PUT", "PATCH"],
+        "/v1/pages" => &["PUT", "PATCH"],
+        "/v1/keys" => &["PUT"],
+        "/v1/confirm" => &["POST"],
+        "/v1/status" | "/v1/events" => &["GET"],
+        path if path.starts_with("/v1/apps/") => &["GET"],
+        _ => &[],
+    };
+    if allowed.is_empty() {
+        Refusal::NotFound { what: format!("call '{path}'") }
+    } else {
+        Refusal::MethodNotAllowed { allowed: allowed.iter().map(|method| (*method).to_owned()).collect() }
+    }
+}
+

@@ -1,0 +1,171 @@
+//! A connection as pingora's HTTP sessions see it: a socket of ours, which can be taken back.
+//!
+//! pingora's own stream keeps a 64 KiB read buffer for the life of a connection and hides the
+//! socket. This one keeps a small write buffer only, knows its addresses without asking the kernel,
+//! can end a wait at a deadline, and gives the socket back when a request becomes a tunnel.
+
+use std::fmt::{self, Debug};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora_core::protocols::{
+    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest, UniqueID, UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::clock;
+
+/// Enough for a head, so that head and a small body leave in one packet.
+const WRITE_BUFFER: usize = 2_048;
+
+/// A TCP connection with its addresses.
+pub struct Connection {
+    stream: BufWriter<TcpStream>,
+    pub peer: SocketAddr,
+    pub local: SocketAddr,
+    /// Its place among the connections that the process may have; a client's has one.
+    slot: Option<Slot>,
+    deadline: Deadline,
+    /// The timer, and the deadline that it was set to.
+    timer: Option<(Pin<Box<Sleep>>, u64)>,
+}
+
+/// A place among the connections that the process may have open, given back when dropped.
+pub type Slot = tokio::sync::OwnedSemaphorePermit;
+
+/// When reading from a connection ends with an error, however it goes on until then. Shared, so that
+/// it can be set while the connection belongs to a session.
+#[derive(Clone, Debug, Default)]
+pub struct Deadline(Arc<AtomicU64>);
+
+impl Deadline {
+    pub fn set(&self, after: Duration) {
+        let millis = u64::try_from(after.as_millis()).unwrap_or(u64::MAX / 2);
+        self.0.store(clock::millis().saturating_add(millis), Relaxed);
+    }
+
+    pub fn clear(&self) {
+        self.0.store(0, Relaxed);
+    }
+
+    pub fn passed(&self) -> bool {
+        let at = self.0.load(Relaxed);
+        at != 0 && at <= clock::millis()
+    }
+}
+
+impl Connection {
+    pub fn new(stream: TcpStream, peer: SocketAddr, local: SocketAddr, slot: Option<Slot>) -> Self {
+        // Small frames must not wait for an acknowledgement; a socket that refuses the option still works.
+        let _ = stream.set_nodelay(true);
+        Self { stream: BufWriter::with_capacity(WRITE_BUFFER, stream), peer, local, slot, deadline: Deadline::default(), timer: None }
+    }
+
+    pub fn deadline(&self) -> &Deadline {
+        &self.deadline
+    }
+
+    /// The connection inside one of pingora's streams, if it is one of ours.
+    pub fn of(stream: &Stream) -> Option<&Self> {
+        stream.as_any().downcast_ref()
+    }
+
+    /// Takes the socket back, with its slot. The caller has flushed what it wrote.
+    pub fn into_socket(stream: Stream) -> Option<(TcpStream, Option<Slot>)> {
+        let connection = stream.into_any().downcast::<Self>().ok()?;
+        Some((connection.stream.into_inner(), connection.slot))
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buf) {
+            return Poll::Ready(read);
+        }
+        let at = self.deadline.0.load(Relaxed);
+        if at == 0 {
+            return Poll::Pending;
+        }
+        let left = Duration::from_millis(at.saturating_sub(clock::millis()));
+        let (timer, set_to) = self.timer.get_or_insert_with(|| (Box::pin(sleep_until(Instant::now() + left)), at));
+        if *set_to != at {
+            timer.as_mut().reset(Instant::now() + left);
+            *set_to = at;
+        }
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the deadline has passed")))
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[async_trait]
+impl Shutdown for Connection {
+    async fn shutdown(&mut self) {
+        // The other side may be gone already; there is nobody left to tell.
+        let _ = AsyncWriteExt::shutdown(self).await;
+    }
+}
+
+impl UniqueID for Connection {
+    fn id(&self) -> UniqueIDType {
+        self.stream.get_ref().as_raw_fd()
+    }
+}
+
+impl Ssl for Connection {}
+
+impl Peek for Connection {}
+
+impl GetTimingDigest for Connection {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+
+impl GetProxyDigest for Connection {
+    fn get_proxy_digest(&self) -> Option<Arc<pingora_core::protocols::raw_connect::ProxyDigest>> {
+        None
+    }
+}
+
+impl GetSocketDigest for Connection {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        None
+    }
+}
+
+impl Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "connection from {} to {}", self.peer, self.local)
+    }
+}

@@ -1,0 +1,129 @@
+//! The keys document: whole only, and secret. Without one, the edge makes a key of its own and keeps it.
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+use karman_contract::answer::{Applied, Outcome, Refusal};
+use karman_contract::document::{DocumentName, KeysDocument, SecretKey, Stamp};
+use karman_contract::status::{Confirmed, DocumentStatus};
+use sha2::{Digest, Sha256};
+
+use super::{Times, parse, said};
+use crate::live::Live;
+use crate::order::{Verdict, judge_whole};
+use crate::saved_state::Saved;
+use crate::sticky::CookieKeys;
+use crate::vitals::lock;
+
+/// The keys that this edge holds.
+#[derive(Debug)]
+pub struct HeldKeys {
+    pub live: Arc<Live<CookieKeys>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    document: KeysDocument,
+    saved: Saved,
+    times: Times,
+}
+
+/// Below any that a publisher sends: its first document replaces what the edge made for itself.
+const OWN: Stamp = Stamp { epoch: 0, generation: 0 };
+
+impl HeldKeys {
+    /// Loads the keys, or makes one and saves it, so that cookies hold over a restart.
+    pub fn load(dir: &Path) -> io::Result<(Self, Vec<String>)> {
+        let (mut saved, mut loaded) = Saved::open(dir, DocumentName::Keys)?;
+        let mut warnings = Vec::new();
+        let document = loop {
+            warnings.append(&mut loaded.warnings);
+            let Some((stamp, text)) = loaded.snapshot.take() else {
+                let document = KeysDocument { cookie: vec![random_key()?], stamp: OWN, ticket: Vec::new() };
+                let json = serde_json::to_vec(&document)?;
+                if let Err(e) = saved.save_whole(OWN, |out| drop(out.write_all(&json))) {
+                    warnings.push(format!("the edge's own cookie key was not saved, clients will be bound anew after a restart: {e}"));
+                }
+                break document;
+            };
+            match parse(&text) {
+                Ok(document) => break document,
+                Err(reasons) => {
+                    let why = format!("the saved keys of {stamp} cannot be used: {}", said(&reasons));
+                    warnings.push(why.clone());
+                    loaded = saved.fall_back(&why)?;
+                }
+            }
+        };
+        let live = Arc::new(Live::new(CookieKeys::new(&document)));
+        let state = Mutex::new(State { document, saved, times: Times::default() });
+        Ok((Self { live, state }, warnings))
+    }
+
+    pub fn put(&self, document: KeysDocument) -> Result<Applied, Refusal> {
+        let mut state = lock(&self.state);
+        let (current, attempted) = (state.document.stamp, document.stamp);
+        match judge_whole(Some(current), attempted, || document == state.document) {
+            Verdict::Apply => {}
+            Verdict::Current => {
+                return Ok(Applied { outcome: Outcome::Current, stamp: attempted, saved: state.times.saved.is_some() });
+            }
+            Verdict::Stale | Verdict::BaseMismatch => return Err(Refusal::Stale { current, attempted }),
+        }
+        self.live.publish(Arc::new(CookieKeys::new(&document)));
+        let json = serde_json::to_vec(&document).unwrap_or_default();
+        state.document = document;
+        state.times = Times { applied: Some(Timestamp::now()), saved: None, ..state.times };
+        let on_disk = state.saved.save_whole(attempted, |out| drop(out.write_all(&json)));
+        match &on_disk {
+            Ok(()) => state.times.saved = Some(Timestamp::now()),
+            Err(e) => tracing::error!(error = %e, "the keys are live but not on disk: a restart would bring back older ones"),
+        }
+        Ok(Applied { outcome: Outcome::Applied, stamp: attempted, saved: on_disk.is_ok() })
+    }
+
+    pub fn confirm(&self, confirmed: &Confirmed) -> bool {
+        let mut state = lock(&self.state);
+        let stamp = Stamp { epoch: confirmed.epoch, generation: confirmed.generation };
+        let agreed = state.document.stamp == stamp && hash(&state.document) == confirmed.hash;
+        if agreed {
+            state.times.confirmed = Some(Timestamp::now());
+        }
+        agreed
+    }
+
+    pub fn times(&self) -> (Option<Stamp>, Times) {
+        let state = lock(&self.state);
+        (Some(state.document.stamp).filter(|stamp| *stamp != OWN), state.times)
+    }
+
+    /// A key that the edge made for itself is no document.
+    pub fn status(&self) -> DocumentStatus {
+        let state = lock(&self.state);
+        if state.document.stamp == OWN {
+            return DocumentStatus::default();
+        }
+        DocumentStatus {
+            stamp: Some(state.document.stamp),
+            hash: Some(hash(&state.document)),
+            applied_at: state.times.applied,
+            saved_at: state.times.saved,
+            confirmed_at: state.times.confirmed,
+        }
+    }
+}
+
+fn random_key() -> io::Result<SecretKey> {
+    let mut key = vec![0; SecretKey::BYTES_MIN];
+    getrandom::fill(&mut key).map_err(io::Error::other)?;
+    Ok(SecretKey(key))
+}
+
+/// Over the canonical form, as for every document; the keys cannot be told from it.
+fn hash(document: &KeysDocument) -> String {
+    let canonical = serde_json::to_value(document).map(|value| value.to_string()).unwrap_or_default();
+    Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,85 @@
+//! All that the parts of the running proxy share: one value, made once, in start-up order.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use jiff::Timestamp;
+use karman_contract::answer::Refusal;
+use karman_contract::document::DocumentName;
+use tokio::sync::Semaphore;
+
+use crate::access_log::AccessLog;
+use crate::documents::Table;
+use crate::events::Events;
+use crate::health::Health;
+use crate::live::Live;
+use crate::page_table::Pages;
+use crate::settings::Settings;
+use crate::sticky::CookieKeys;
+use crate::table::Apps;
+use crate::tunnel::Tunnels;
+use crate::vitals::{AppVitals, lock};
+
+/// The running edge.
+#[derive(Debug)]
+pub struct Edge {
+    pub settings: Settings,
+    pub started_at: Timestamp,
+    pub apps: Arc<Live<Apps>>,
+    pub pages: Arc<Live<Pages>>,
+    pub keys: Arc<Live<CookieKeys>>,
+    pub health: Arc<Health>,
+    pub events: Arc<Events>,
+    pub access_log: AccessLog,
+    pub tunnels: Arc<Tunnels>,
+    /// Where requests are counted that belong to no app: one bucket, whatever hosts they name.
+    pub nobody: AppVitals,
+    pub counts: Counts,
+    /// One for each client connection that may be open, tunnels included.
+    pub slots: Arc<Semaphore>,
+    /// Set once: the listeners are bound and the saved tables are live.
+    pub ready: AtomicBool,
+    /// Set once: this process takes no more connections and is about to end.
+    pub draining: AtomicBool,
+}
+
+/// Numbers of the process that belong to no app.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Requests that wait for an instance.
+    pub held: AtomicU64,
+    pub retries_sent: AtomicU64,
+    /// Retries that were due, but the app's budget was spent.
+    pub retries_refused: AtomicU64,
+    /// Changes that were refused, by document and by the refusal's name.
+    pub document_refusals: Mutex<BTreeMap<(DocumentName, &'static str), u64>>,
+}
+
+impl Counts {
+    pub fn refused(&self, document: DocumentName, refusal: &Refusal) {
+        *lock(&self.document_refusals).entry((document, refusal.as_str())).or_default() += 1;
+    }
+}
+
+impl Edge {
+    /// Client connections that are open, tunnels included.
+    pub fn connections(&self) -> usize {
+        self.settings.limits.connections.saturating_sub(self.slots.available_permits())
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed)
+    }
+
+    /// Why no traffic should be sent here; `None` if it may be.
+    pub fn not_ready(&self) -> Option<&'static str> {
+        if self.is_draining() {
+            return Some("draining");
+        }
+        if !self.ready.load(Relaxed) {
+            return Some("starting");
+        }
+        self.apps.pin().stamp().is_none().then_some("no app table yet")
+    }
+}

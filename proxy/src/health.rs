@@ -1,0 +1,253 @@
+//! Health of instances: what traffic tells, what active checks tell, and watching for the return.
+
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use karman_contract::app::{Expect, HealthCheck};
+use karman_contract::code::Code;
+use karman_contract::event::EventKind;
+use karman_contract::name::{AppId, InstanceId};
+use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
+
+use crate::events::{About, Events};
+use crate::upstream::ask;
+use crate::live::Live;
+use crate::pick::absence;
+use crate::table::{App, Apps, Change, Instance};
+use crate::vitals::{InstanceVitals, lock};
+
+/// The longest quarantine.
+const QUARANTINE_MAX: Duration = Duration::from_secs(30);
+/// How often the instances of an app that is down are asked whether they are back.
+const DOWN_RECHECK: Duration = Duration::from_millis(500);
+/// A watch that found nothing wrong with the connection gives up after this.
+const RECHECK_TIMEOUT: Duration = Duration::from_secs(1);
+/// Active checks in a row that must fail before an instance that was healthy is down.
+const CHECKS_FAILED_MAX: u32 = 2;
+
+/// How long an instance is left alone after `failures` connections in a row that failed.
+pub fn quarantine(failures: u32, chance: f64) -> Duration {
+    let seconds = 1_u64 << failures.saturating_sub(1).min(5);
+    Duration::from_secs(seconds).min(QUARANTINE_MAX).mul_f64(jitter(chance))
+}
+
+/// Within a fifth of the whole, both ways; `chance` from 0 to 1.
+pub fn jitter(chance: f64) -> f64 {
+    0.8 + 0.4 * chance
+}
+
+/// Judges instances and tells what changed.
+#[derive(Debug)]
+pub struct Health {
+    apps: Arc<Live<Apps>>,
+    events: Arc<Events>,
+}
+
+/// An active check that runs until this is dropped.
+#[derive(Debug)]
+pub struct RunningCheck {
+    check: HealthCheck,
+    host: String,
+    task: AbortHandle,
+}
+
+impl Drop for RunningCheck {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Health {
+    pub fn new(apps: Arc<Live<Apps>>, events: Arc<Events>) -> Self {
+        Self { apps, events }
+    }
+
+    /// A connection was made: whatever was held against the instance is forgotten.
+    pub fn connected(&self, app: &App, id: &InstanceId, vitals: &InstanceVitals) {
+        // The usual case costs two loads.
+        if vitals.failures.load(Relaxed) == 0 && !app.vitals.is_down() {
+            return;
+        }
+        vitals.failures.store(0, Relaxed);
+        if vitals.quarantine(false) {
+            self.events.tell(EventKind::InstanceRecovered, about(&app.id, id));
+        }
+        self.app_is_up(app);
+    }
+
+    /// A connection was refused or timed out.
+    ///
+    /// The instance is left alone for a while, unless it is the app's last: then it goes on being tried.
+    pub fn connect_failed(self: &Arc<Self>, app: &App, id: &InstanceId, vitals: &Arc<InstanceVitals>, cause: &str) {
+        vitals.failures.fetch_add(1, Relaxed);
+        let others = app.instances.iter().any(|other| {
+            other.takes_new_clients() && other.vitals.usable() && !Arc::ptr_eq(&other.vitals, vitals)
+        });
+        if others && vitals.quarantine(true) {
+            let about = About { cause: Some(cause.to_owned()), ..about(&app.id, id) };
+            self.events.tell(EventKind::InstanceUnhealthy, about);
+        }
+        self.watch(app.id.clone(), id.clone(), Arc::clone(vitals));
+    }
+
+    /// A request found no instance that answered.
+    pub fn app_is_down(&self, app: &App) {
+        let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(1);
+        if app.vitals.down_since.compare_exchange(0, now, Relaxed, Relaxed).is_ok() {
+            let cause = match absence(app) {
+                _ if app.instances.is_empty() => "it has no instances",
+                crate::caller::Absence::Starting => "its instances are starting",
+                crate::caller::Absence::Down => "no instance answers",
+            };
+            let about = About { app: Some(app.id.clone()), code: Some(Code::AppDown), cause: Some(cause.to_owned()), ..About::default() };
+            self.events.tell(EventKind::AppDown, about);
+            // Those who watch its instances look more often from now on.
+            app.vitals.changed.notify_waiters();
+        }
+    }
+
+    /// Follows a change of the table: checks start and stop, warm-ups begin, those who wait look again.
+    pub fn follow(self: &Arc<Self>, change: &Change) {
+        let (before, after) = (change.before.as_deref(), change.after.as_deref());
+        for instance in before.iter().flat_map(|app| &app.instances) {
+            if after.is_none_or(|after| !after.has(&instance.vitals)) {
+                *lock(&instance.vitals.check) = None;
+                self.depart(change, instance);
+            }
+        }
+        let Some(app) = after else { return };
+        for instance in &app.instances {
+            self.check_as_asked(app, instance);
+            let was_ready = before.and_then(|app| app.instance(&instance.id)).is_some_and(|was| {
+                was.takes_new_clients() && Arc::ptr_eq(&was.vitals, &instance.vitals)
+            });
+            // All instances of an app that is new here are equally cold: nothing to weigh.
+            if instance.takes_new_clients() && !was_ready && before.is_some() {
+                instance.vitals.start_warming();
+            }
+        }
+        if app.vitals.is_down() && app.instances.iter().any(|i| i.takes_new_clients() && i.vitals.failures.load(Relaxed) == 0) {
+            self.app_is_up(app);
+        }
+        app.vitals.changed.notify_waiters();
+    }
+
+    fn app_is_up(&self, app: &App) {
+        let since = app.vitals.down_since.swap(0, Relaxed);
+        if since != 0 {
+            let since = i64::try_from(since).ok().and_then(|since| Timestamp::from_millisecond(since).ok());
+            self.events.tell(EventKind::AppUp, About { app: Some(app.id.clone()), since, ..About::default() });
+        }
+        app.vitals.changed.notify_waiters();
+    }
+
+    fn depart(&self, change: &Change, instance: &Instance) {
+        let app = change.after.as_deref().or(change.before.as_deref());
+        if let Some(app) = app.filter(|_| !instance.vitals.idle()) {
+            lock(&app.vitals.departed).push((instance.id.clone(), Arc::clone(&instance.vitals)));
+        }
+    }
+
+    /// Asks a failed instance now and then whether it is back; one watch an instance.
+    fn watch(self: &Arc<Self>, app: AppId, id: InstanceId, vitals: Arc<InstanceVitals>) {
+        if vitals.watched.swap(true, Relaxed) {
+            return;
+        }
+        let health = Arc::clone(self);
+        tokio::spawn(async move {
+            health.until_back(&app, &id, &vitals).await;
+            vitals.watched.store(false, Relaxed);
+        });
+    }
+
+    async fn until_back(&self, id: &AppId, instance: &InstanceId, vitals: &Arc<InstanceVitals>) {
+        loop {
+            // Looked up anew each time: the app may be gone, or its instance moved elsewhere.
+            let Some(app) = self.apps.pin().get(id.as_str()).filter(|app| app.has(vitals)).cloned() else { return };
+            let wait = if app.vitals.is_down() {
+                DOWN_RECHECK.mul_f64(jitter(fastrand::f64()))
+            } else {
+                quarantine(vitals.failures.load(Relaxed), fastrand::f64())
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                // The app went down meanwhile, or its document changed: the wait may be shorter now.
+                () = app.vitals.changed.notified(), if !app.vitals.is_down() => continue,
+            }
+            match tokio::time::timeout(RECHECK_TIMEOUT, TcpStream::connect(vitals.address)).await {
+                Ok(Ok(_)) => return self.connected(&app, instance, vitals),
+                _ => vitals.failures.fetch_add(1, Relaxed),
+            };
+        }
+    }
+
+    /// Starts, restarts or stops the instance's active check, so that it is what the document says.
+    fn check_as_asked(self: &Arc<Self>, app: &App, instance: &Instance) {
+        let host = app.wire.hosts.first().map(|host| host.name().to_owned()).unwrap_or_default();
+        let mut running = lock(&instance.vitals.check);
+        match (&app.wire.health, running.as_ref()) {
+            (Some(check), Some(running)) if running.check == *check && running.host == host => {}
+            (Some(check), _) => {
+                let vitals = Arc::downgrade(&instance.vitals);
+                instance.vitals.checked(true, None);
+                let health = Arc::clone(self);
+                let (app, id, asked, name) = (app.id.clone(), instance.id.clone(), check.clone(), host.clone());
+                let task = tokio::spawn(async move {
+                    let mut failed = CHECKS_FAILED_MAX - 1;
+                    while let Some(vitals) = vitals.upgrade() {
+                        let healthy = is_healthy(vitals.address, &name, &asked).await;
+                        failed = if healthy { 0 } else { failed + 1 };
+                        health.checked(&app, &id, &vitals, healthy, failed);
+                        drop(vitals);
+                        let interval = Duration::from_secs(asked.interval_seconds.into());
+                        tokio::time::sleep(interval.mul_f64(jitter(fastrand::f64()))).await;
+                    }
+                });
+                *running = Some(RunningCheck { check: check.clone(), host, task: task.abort_handle() });
+            }
+            (None, Some(_)) => {
+                *running = None;
+                instance.vitals.checked(false, None);
+            }
+            (None, None) => {}
+        }
+    }
+
+    fn checked(&self, app: &AppId, id: &InstanceId, vitals: &InstanceVitals, healthy: bool, failed: u32) {
+        if !healthy && failed < CHECKS_FAILED_MAX {
+            return;
+        }
+        if vitals.checked(false, Some(healthy)) {
+            let kind = if healthy { EventKind::InstanceRecovered } else { EventKind::InstanceUnhealthy };
+            let cause = (!healthy).then(|| "its health check fails".to_owned());
+            self.events.tell(kind, About { cause, ..about(app, id) });
+        }
+        if let Some(app) = self.apps.pin().get(app.as_str()).filter(|_| healthy) {
+            if app.vitals.is_down() {
+                self.app_is_up(app);
+            }
+        }
+    }
+}
+
+async fn is_healthy(address: SocketAddr, host: &str, check: &HealthCheck) -> bool {
+    let timeout = Duration::from_secs(check.timeout_seconds.into());
+    match tokio::time::timeout(timeout, ask(address, host, &check.path)).await {
+        Ok(Ok(status)) => match &check.expect {
+            Expect::Any => true,
+            Expect::Statuses(statuses) => statuses.contains(&status),
+        },
+        Ok(Err(_)) | Err(_) => false,
+    }
+}
+
+fn about(app: &AppId, instance: &InstanceId) -> About {
+    About { app: Some(app.clone()), instance: Some(instance.clone()), ..About::default() }
+}

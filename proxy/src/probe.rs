@@ -1,0 +1,59 @@
+//! The probe listener: `/metrics` for Prometheus, `/healthz` and `/readyz` for load balancers.
+
+use std::sync::Arc;
+
+use http::Method;
+use pingora_core::server::ShutdownWatch;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::admin::Admin;
+use crate::connection::Connection;
+use crate::http_server::{self, Call, Reply};
+use crate::metrics;
+
+/// Probes at once; more wait.
+const CONNECTIONS_MAX: usize = 64;
+/// Nobody has anything to send here.
+const BODY_BYTES_MAX: usize = 1_024;
+
+/// Serves probes until `stop` says so.
+pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: ShutdownWatch) {
+    let Ok(local) = listener.local_addr() else { return };
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let accepted = async {
+            let slot = Arc::clone(&slots).acquire_owned().await.ok();
+            (listener.accept().await, slot)
+        };
+        let (accepted, slot) = tokio::select! {
+            accepted = accepted => accepted,
+            _ = stop.changed() => return,
+        };
+        let Ok((stream, peer)) = accepted else {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            continue;
+        };
+        let connection = Connection::new(stream, peer, local, slot);
+        let admin = Arc::clone(&admin);
+        tokio::spawn(http_server::serve(Box::new(connection), BODY_BYTES_MAX, move |call| answer(Arc::clone(&admin), call)));
+    }
+}
+
+async fn answer(admin: Arc<Admin>, call: Call) -> Reply {
+    if !matches!(call.method, Method::GET | Method::HEAD) {
+        return Reply::text(405, "GET only\n");
+    }
+    match call.path.as_str() {
+        "/healthz" => Reply::text(200, "ok\n"),
+        "/readyz" => match admin.edge.not_ready() {
+            None => Reply::text(200, "ok\n"),
+            Some(why) => Reply::text(503, format!("{why}\n")),
+        },
+        "/metrics" => match tokio::task::spawn_blocking(move || metrics::text(&admin)).await {
+            Ok(Ok(text)) => Reply { content_type: "application/openmetrics-text; version=1.0.0; charset=utf-8", ..Reply::text(200, text) },
+            _ => Reply::text(500, "the metrics could not be written\n"),
+        },
+        _ => Reply::text(404, "here are /metrics, /healthz and /readyz\n"),
+    }
+}

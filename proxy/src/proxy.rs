@@ -1,0 +1,304 @@
+//! The life of a request: pingora's phases, in the order they happen.
+
+mod choose;
+mod upgrade;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::Method;
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, SET_COOKIE};
+use jiff::Timestamp;
+use karman_contract::app::{AppState, Sticky};
+use karman_contract::code::Code;
+use pingora_core::protocols::Digest;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_error::{Error, ErrorType, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+
+use crate::caller::{Caller, SockJsPart};
+use crate::connection::Connection;
+use crate::edge::Edge;
+use crate::exchange::{Counted, Exchange};
+use crate::failure;
+use crate::headers;
+use crate::routing;
+use crate::sticky::{self, Bound, COOKIE_SECURE};
+use crate::upstream::ConnectFailure;
+
+/// What an unread request body may cost before the connection is given up.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// An instance that takes no bytes for this long is not working on the request.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The proxy: decides nothing by itself, calls the parts in order.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    pub edge: Arc<Edge>,
+}
+
+#[async_trait]
+impl ProxyHttp for Proxy {
+    type CTX = Exchange;
+
+    fn new_ctx(&self) -> Exchange {
+        Exchange::new()
+    }
+
+    async fn request_filter(&self, session: &mut Session, x: &mut Exchange) -> Result<bool> {
+        session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
+        if let Some(connection) = connection(session) {
+            connection.deadline().clear();
+        }
+        self.read_head(session, x).map_err(|code| stop(x, code))?;
+        self.find_app(x).map_err(|code| stop(x, code))?;
+        self.admit(session, x).map_err(|code| stop(x, code))?;
+        if x.caller != Caller::Socket {
+            return Ok(false);
+        }
+        self.upgrade(session, x).await?;
+        Ok(true)
+    }
+
+    async fn upstream_peer(&self, _session: &mut Session, x: &mut Exchange) -> Result<Box<HttpPeer>> {
+        let address = self.choose(x).await.map_err(|code| stop(x, code))?;
+        let Some(app) = &x.app else { return Err(stop(x, Code::Internal)) };
+        let timeouts = &app.wire.timeouts;
+        let mut peer = HttpPeer::new(address, false, String::new());
+        let connect = Exchange::seconds(timeouts.connect_seconds);
+        peer.options.connection_timeout = Some(connect);
+        peer.options.total_connection_timeout = Some(connect);
+        // pingora knows one time for every read; the shorter wait for the first byte is our own deadline.
+        peer.options.read_timeout = Some(Exchange::seconds(timeouts.idle_seconds).max(first_byte_timeout(x)));
+        peer.options.write_timeout = Some(WRITE_TIMEOUT);
+        peer.options.idle_timeout = Some(self.edge.settings.limits.upstream_idle);
+        x.connect_started = Some(Instant::now());
+        Ok(Box::new(peer))
+    }
+
+    fn fail_to_connect(&self, _session: &mut Session, _peer: &HttpPeer, x: &mut Exchange, mut e: Box<Error>) -> Box<Error> {
+        let failure = if *e.etype() == ErrorType::ConnectTimedout { ConnectFailure::TimedOut } else { ConnectFailure::Refused };
+        // Nothing was sent: whatever the method, another instance may have it.
+        e.set_retry(self.may_try_another(x, failure));
+        e
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _session: &mut Session,
+        reused: bool,
+        _peer: &HttpPeer,
+        _fd: std::os::unix::io::RawFd,
+        _digest: Option<&Digest>,
+        x: &mut Exchange,
+    ) -> Result<()> {
+        if let Some(started) = x.connect_started.take().filter(|_| !reused) {
+            x.ms.connect = Some(started.elapsed());
+        }
+        self.connected(x);
+        Ok(())
+    }
+
+    async fn upstream_request_filter(&self, _session: &mut Session, request: &mut RequestHeader, x: &mut Exchange) -> Result<()> {
+        headers::for_app(request, &x.origin, &x.request_id)
+    }
+
+    async fn request_body_filter(&self, session: &mut Session, body: &mut Option<Bytes>, end: bool, x: &mut Exchange) -> Result<()> {
+        x.bytes_in += body.as_ref().map_or(0, |body| body.len() as u64);
+        let allowed = x.app.as_ref().map_or(0, |app| app.wire.limits.body_bytes);
+        if allowed != 0 && x.bytes_in > allowed {
+            return Err(stop(x, Code::BodyTooLarge));
+        }
+        if end && !x.response_started && let Some(connection) = connection(session) {
+            connection.deadline().set(first_byte_timeout(x));
+        }
+        Ok(())
+    }
+
+    async fn response_filter(&self, session: &mut Session, response: &mut ResponseHeader, x: &mut Exchange) -> Result<()> {
+        if response.status.is_informational() {
+            return Ok(());
+        }
+        if let Some(connection) = connection(session) {
+            connection.deadline().clear();
+        }
+        x.response_started = true;
+        x.ms.first_byte = Some(x.started.elapsed());
+        x.status = response.status.as_u16();
+        self.dress(response, x)
+    }
+
+    fn error_while_proxy(&self, _peer: &HttpPeer, session: &mut Session, mut e: Box<Error>, x: &mut Exchange, reused: bool) -> Box<Error> {
+        // A kept connection that the app closed as we reused it: an idempotent request may go again.
+        let reset = matches!(e.etype(), ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed);
+        let upstream = *e.esource() == pingora_error::ErrorSource::Upstream;
+        let replayable = x.method.is_idempotent() && !session.as_ref().retry_buffer_truncated();
+        let retry = reused && reset && upstream && replayable && !x.response_started && self.may_send_again(x);
+        e.set_retry(retry);
+        e
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, e: &Error, x: &mut Exchange) -> FailToProxy {
+        let too_late = !x.response_started && x.chosen.is_some() && connection(session).is_some_and(|c| c.deadline().passed());
+        let code = match x.code {
+            Some(code) => Some(code),
+            None if too_late => Some(Code::FirstByteTimeout),
+            None => failure::code_of(e, x.response_started),
+        };
+        if let Some(connection) = connection(session) {
+            connection.deadline().clear();
+        }
+        let Some(code) = code else {
+            x.abandoned = true;
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        };
+        let answered = failure::answer(&self.edge, session, x, code).await.unwrap_or(false);
+        FailToProxy { error_code: code.status(), can_reuse_downstream: answered && session.as_mut().is_body_done() }
+    }
+
+    async fn logging(&self, session: &mut Session, _e: Option<&Error>, x: &mut Exchange) {
+        if x.is_tunnel {
+            return;
+        }
+        if x.abandoned && !x.response_started {
+            // Nobody was told a status. 499 is what others call it.
+            x.status = 499;
+        }
+        x.bytes_out = x.bytes_out.max(session.body_bytes_sent() as u64);
+        let vitals = x.vitals(&self.edge);
+        vitals.count_request(x.status, x.started.elapsed());
+        vitals.bytes_in.fetch_add(x.bytes_in, Relaxed);
+        vitals.bytes_out.fetch_add(x.bytes_out, Relaxed);
+        if self.edge.access_log.is_on() {
+            self.edge.access_log.write(&x.line(&self.edge));
+        }
+    }
+
+    // Every failure has its own log line, code and count: pingora's would be a second one.
+    fn suppress_error_log(&self, _session: &Session, _x: &Exchange, _e: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(&self, _session: &Session, _x: &Exchange, _e: &Error, _at: ProxyWarnLogContext) -> bool {
+        true
+    }
+}
+
+impl Proxy {
+    /// Who asks for what: refuses what is not a request that an app could get.
+    fn read_head(&self, session: &Session, x: &mut Exchange) -> Result<(), Code> {
+        let request = session.req_header();
+        let limits = &self.edge.settings.limits;
+        x.method = request.method.clone();
+        let target = request.raw_path();
+        x.path = String::from_utf8_lossy(target.split(|byte| *byte == b'?').next().unwrap_or_default()).into_owned();
+        x.request_id = headers::request_id(&request.headers, || fastrand::u64(..));
+        x.caller = Caller::of(&request.method, &x.path, &request.headers, request.version, None);
+        if let Some(connection) = connection(session) {
+            let trusted = &self.edge.settings.trusted_proxies;
+            x.origin = headers::origin(connection.peer.ip(), connection.local.port(), &request.headers, trusted);
+        }
+        if target.len() > limits.request_target_bytes {
+            return Err(Code::UriTooLong);
+        }
+        let field_bytes = |(name, value): (&http::HeaderName, &http::HeaderValue)| name.as_str().len() + value.len() + 4;
+        if request.headers.len() > limits.header_fields || request.headers.iter().map(field_bytes).sum::<usize>() > limits.header_bytes {
+            return Err(Code::HeadersTooLarge);
+        }
+        if request.method == Method::TRACE || request.method == Method::CONNECT {
+            return Err(Code::MethodNotAllowed);
+        }
+        let host = request.headers.get(HOST).and_then(|field| routing::host(field.as_bytes()));
+        x.host = host.ok_or(Code::BadRequest)?;
+        Ok(())
+    }
+
+    /// Pins the table and finds the app; from here on the request belongs to it.
+    fn find_app(&self, x: &mut Exchange) -> Result<(), Code> {
+        let table = self.edge.apps.pin();
+        let app = table.find(&x.host).cloned();
+        x.table = Some(table);
+        let app = app.ok_or(Code::UnknownHost)?;
+        if x.caller != Caller::Socket && SockJsPart::of(&x.path, &app.wire.sockjs.prefix).is_some() {
+            x.caller = Caller::SockJs;
+        }
+        x.in_flight = Some(Counted::new(&app.vitals, |vitals| &vitals.in_flight));
+        x.app = Some(app);
+        Ok(())
+    }
+
+    /// Whether the app takes this request now.
+    fn admit(&self, session: &Session, x: &mut Exchange) -> Result<(), Code> {
+        let Some(app) = &x.app else { return Err(Code::Internal) };
+        match app.wire.state {
+            AppState::Running => {}
+            AppState::Asleep => return Err(Code::AppAsleep),
+            AppState::Maintenance => return Err(Code::AppMaintenance),
+            AppState::Stopped => return Err(Code::AppStopped),
+            AppState::Suspended => return Err(Code::AppSuspended),
+        }
+        let denied = |deny: &karman_contract::app::Deny| {
+            deny.net.contains(&x.origin.client) && deny.until.is_none_or(|until| until > Timestamp::now())
+        };
+        if app.wire.deny.iter().any(denied) {
+            return Err(Code::Blocked);
+        }
+        let request = session.req_header();
+        let length = request.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        let allowed = app.wire.limits.body_bytes;
+        if allowed != 0 && length.is_some_and(|length| length > allowed) {
+            return Err(Code::BodyTooLarge);
+        }
+        if app.wire.sticky == Sticky::Cookie {
+            let name = if x.origin.secure { COOKIE_SECURE } else { sticky::COOKIE };
+            let fields = request.headers.get_all(COOKIE).iter().map(http::HeaderValue::as_bytes);
+            x.bound = self.edge.keys.pin().find(&app.id, name, fields);
+        }
+        Ok(())
+    }
+
+    /// Makes an app's response ours to give: its names, and the cookie where it belongs.
+    fn dress(&self, response: &mut ResponseHeader, x: &Exchange) -> Result<()> {
+        let (Some(app), Some(chosen)) = (&x.app, &x.chosen) else { return Ok(()) };
+        let instance = self.edge.settings.show_instance.then(|| chosen.id.as_str());
+        headers::for_client(response, &x.request_id, instance)?;
+        let bound = Bound { release: chosen.release, tag: chosen.tag };
+        let binds = app.wire.sticky == Sticky::Cookie && x.caller != Caller::Asset && x.bound != Some(bound);
+        if binds && !headers::is_shared(&response.headers, Timestamp::now()) {
+            if let Some(value) = self.edge.keys.pin().seal(&app.id, bound) {
+                response.append_header(SET_COOKIE, sticky::set_cookie(&value, x.origin.secure))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Ends the phases with a code of ours.
+fn stop(x: &mut Exchange, code: Code) -> Box<Error> {
+    x.code = Some(code);
+    Error::explain(ErrorType::HTTPStatus(code.status()), code.as_str())
+}
+
+/// How long the app may take to begin its answer. A SockJS poll begins when there is news, or a
+/// heartbeat: it may be silent for as long as an answer may be.
+fn first_byte_timeout(x: &Exchange) -> Duration {
+    let Some(app) = &x.app else { return Duration::MAX };
+    let timeouts = &app.wire.timeouts;
+    let first_byte = Exchange::seconds(timeouts.first_byte_seconds);
+    match x.caller {
+        Caller::SockJs => first_byte.max(Exchange::seconds(timeouts.idle_seconds)),
+        _ => first_byte,
+    }
+}
+
+fn connection(session: &Session) -> Option<&Connection> {
+    use pingora_core::protocols::http::ServerSession::H1;
+    match &*session.downstream_session {
+        H1(h1) => Connection::of(h1.stream()),
+        _ => None,
+    }
+}

@@ -1,0 +1,150 @@
+//! Choosing an instance for a request, waiting for one, and when to try another.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use karman_contract::code::Code;
+
+use super::Proxy;
+use crate::caller::{Absence, SockJsPart, hold};
+use crate::exchange::{Chosen, Counted, Exchange};
+use crate::pick::{Wish, absence, pick};
+use crate::table::App;
+use crate::upstream::ConnectFailure;
+use crate::vitals::InFlight;
+
+impl Proxy {
+    /// Gives the request an instance; waits for one as long as its caller would.
+    pub(super) async fn choose(&self, x: &mut Exchange) -> Result<SocketAddr, Code> {
+        let mut waiting: Option<(Instant, Counted)> = None;
+        loop {
+            let Some(app) = x.app.clone() else { return Err(Code::Internal) };
+            // Registered before looking, so that a change in between is not missed.
+            let changed = app.vitals.changed.notified();
+            let lacks = match self.look(x, &app) {
+                Ok(address) => {
+                    if let Some((since, _)) = &waiting {
+                        x.ms.hold = Some(since.elapsed());
+                    }
+                    return Ok(address);
+                }
+                Err(lacks) => lacks,
+            };
+            let part = SockJsPart::of(&x.path, &app.wire.sockjs.prefix);
+            let patience = hold(x.caller, part, lacks);
+            let since = waiting.as_ref().map_or_else(Instant::now, |(since, _)| *since);
+            let code = if lacks == Absence::Starting { Code::AppStarting } else { Code::AppDown };
+            if patience.is_zero() || !self.may_wait(&waiting) {
+                return Err(code);
+            }
+            let guard = waiting.take().map_or_else(|| self.wait(&app), |(_, guard)| guard);
+            waiting = Some((since, guard));
+            let deadline = tokio::time::Instant::from_std(since + patience);
+            if tokio::time::timeout_at(deadline, changed).await.is_err() {
+                x.ms.hold = Some(since.elapsed());
+                return Err(code);
+            }
+            self.start_over(x);
+        }
+    }
+
+    fn look(&self, x: &mut Exchange, app: &Arc<App>) -> Result<SocketAddr, Absence> {
+        // While an app is known to be down, its watchers find out when it is back, not its visitors.
+        if app.vitals.is_down() {
+            return Err(absence(app));
+        }
+        let session = SockJsPart::of(x.path_without_query(), &app.wire.sockjs.prefix).and_then(SockJsPart::polling_session);
+        let wish = Wish { bound: x.bound, session, tried: &x.tried };
+        let picked = pick(app, wish, |n| fastrand::usize(..n));
+        match picked {
+            Ok((instance, stickiness)) => {
+                // What it was at first is what the log tells, not what retries made of it.
+                x.stickiness.get_or_insert(stickiness);
+                x.chosen = Some(Chosen {
+                    id: instance.id.clone(),
+                    release: instance.release,
+                    tag: instance.tag,
+                    in_flight: InFlight::new(Arc::clone(&instance.vitals)),
+                });
+                x.tries += 1;
+                Ok(instance.vitals.address)
+            }
+            Err(lacks) => {
+                x.chosen = None;
+                self.edge.health.app_is_down(app);
+                Err(lacks)
+            }
+        }
+    }
+
+    /// A request that was held goes on by the table that is live now: the one it pinned had nothing for it.
+    fn start_over(&self, x: &mut Exchange) {
+        x.tried.clear();
+        let table = self.edge.apps.pin();
+        let known = x.app.as_ref().and_then(|app| table.get(app.id.as_str())).cloned();
+        if known.is_some() {
+            x.app = known;
+            x.table = Some(table);
+        }
+    }
+
+    fn may_wait(&self, waiting: &Option<(Instant, Counted)>) -> bool {
+        waiting.is_some() || self.edge.counts.held.load(Relaxed) < self.edge.settings.limits.held_requests as u64
+    }
+
+    fn wait(&self, app: &Arc<App>) -> Counted {
+        Counted::new(&app.vitals, |vitals| &vitals.held)
+    }
+
+    /// The chosen instance could not be reached. Says whether the request may go to another one.
+    pub(super) fn may_try_another(&self, x: &mut Exchange, failure: ConnectFailure) -> bool {
+        let (Some(app), Some(chosen)) = (x.app.clone(), x.chosen.take()) else { return false };
+        let (cause, code) = match failure {
+            ConnectFailure::Refused => ("it refused a connection", Code::ConnectRefused),
+            ConnectFailure::TimedOut => ("a connection timed out", Code::ConnectTimeout),
+        };
+        let vitals = Arc::clone(&chosen.in_flight.instance);
+        self.edge.health.connect_failed(&app, &chosen.id, &vitals, cause);
+        x.tried.push(vitals);
+        if x.tries < u32::try_from(self.edge.settings.limits.tries).unwrap_or(u32::MAX) && self.take_retry(x, &app) {
+            return true;
+        }
+        let others = app.instances.iter().any(|i| i.takes_new_clients() && i.vitals.usable() && !x.tried.iter().any(|t| Arc::ptr_eq(t, &i.vitals)));
+        x.code = Some(code);
+        if !others {
+            self.edge.health.app_is_down(&app);
+            x.code = Some(Code::AppDown);
+        }
+        false
+    }
+
+    /// Whether a request whose connection was reset may be sent once more.
+    pub(super) fn may_send_again(&self, x: &mut Exchange) -> bool {
+        let Some(app) = x.app.clone() else { return false };
+        x.tries < u32::try_from(self.edge.settings.limits.tries).unwrap_or(u32::MAX) && self.take_retry(x, &app)
+    }
+
+    /// Retries are bounded by a share of the app's requests, so that they never become the storm themselves.
+    fn take_retry(&self, x: &mut Exchange, app: &Arc<App>) -> bool {
+        if x.retry.is_some() {
+            return true;
+        }
+        let limits = &self.edge.settings.limits;
+        let share = app.vitals.in_flight.load(Relaxed) as usize * limits.retry_budget_percent / 100;
+        if app.vitals.retries_in_flight.load(Relaxed) as usize >= share.max(limits.retry_budget_floor) {
+            self.edge.counts.retries_refused.fetch_add(1, Relaxed);
+            return false;
+        }
+        self.edge.counts.retries_sent.fetch_add(1, Relaxed);
+        x.retry = Some(Counted::new(&app.vitals, |vitals| &vitals.retries_in_flight));
+        true
+    }
+
+    pub(super) fn connected(&self, x: &Exchange) {
+        if let (Some(app), Some(chosen)) = (&x.app, &x.chosen) {
+            self.edge.health.connected(app, &chosen.id, &chosen.in_flight.instance);
+        }
+    }
+}

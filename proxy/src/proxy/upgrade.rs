@@ -1,0 +1,170 @@
+//! WebSocket upgrades: the handshake with the app, and how both sockets leave the request path.
+
+use std::io::Cursor;
+use std::mem;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use karman_contract::code::Code;
+use pingora_core::protocols::http::ServerSession;
+use pingora_core::protocols::http::v1::client::HttpSession as AppSession;
+use pingora_error::{Error, ErrorType, Result};
+use pingora_http::RequestHeader;
+use pingora_proxy::Session;
+use tokio::time::timeout;
+
+use super::{Proxy, first_byte_timeout, stop};
+use crate::connection::{Connection, Slot};
+use crate::edge::Edge;
+use crate::exchange::Exchange;
+use crate::failure::code_of;
+use crate::headers;
+use crate::tunnel::{Side, Tunnel};
+use crate::upstream::connect;
+
+/// Interim answers that an app may send before it answers an upgrade.
+const INTERIM_ANSWERS_MAX: usize = 8;
+
+impl Proxy {
+    /// Answers an upgrade: with a tunnel, with what the app says instead, or with a code of ours.
+    pub(super) async fn upgrade(&self, session: &mut Session, x: &mut Exchange) -> Result<()> {
+        let request = session.req_header();
+        // Bytes before the 101 would be a second request in disguise (CVE-2026-2833).
+        if request.headers.contains_key(TRANSFER_ENCODING) || request.headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0") {
+            return Err(stop(x, Code::BadRequest));
+        }
+        let request = self.handshake_for_app(session, x)?;
+        let mut app = loop {
+            let address = self.choose(x).await.map_err(|code| stop(x, code))?;
+            let patience = x.app.as_ref().map_or(Duration::ZERO, |app| Exchange::seconds(app.wire.timeouts.connect_seconds));
+            let started = Instant::now();
+            match connect(address, patience).await {
+                Ok(app) => {
+                    x.ms.connect = Some(started.elapsed());
+                    self.connected(x);
+                    break app;
+                }
+                Err(failure) if self.may_try_another(x, failure) => {}
+                Err(_) => {
+                    let code = x.code.unwrap_or(Code::ConnectRefused);
+                    return Err(stop(x, code));
+                }
+            }
+        };
+        let status = match timeout(first_byte_timeout(x), ask(&mut app, request)).await {
+            Ok(Ok(status)) => status,
+            Ok(Err(e)) => return Err(stop(x, code_of(&e.into_up(), false).unwrap_or(Code::InstanceReset))),
+            Err(_) => return Err(stop(x, Code::FirstByteTimeout)),
+        };
+        x.ms.first_byte = Some(x.started.elapsed());
+        x.status = status.as_u16();
+        x.response_started = true;
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            self.become_tunnel(session, x, app).await
+        } else {
+            self.relay(session, x, app).await
+        }
+    }
+
+    /// The client's handshake without what belongs to its own hop (RFC 9110 section 7.6.1).
+    fn handshake_for_app(&self, session: &Session, x: &Exchange) -> Result<RequestHeader> {
+        let mut request = session.req_header().clone();
+        let nominated: Vec<String> = request
+            .headers
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map(|name| name.trim().to_ascii_lowercase())
+            .filter(|name| !name.is_empty() && name != "host" && !name.starts_with("sec-websocket-"))
+            .collect();
+        for name in nominated.iter().map(String::as_str).chain(["keep-alive", "te", "trailer", "proxy-connection", "http2-settings"]) {
+            request.remove_header(name);
+        }
+        request.remove_header(&CONTENT_LENGTH);
+        request.insert_header(CONNECTION, "Upgrade")?;
+        request.insert_header(UPGRADE, "websocket")?;
+        headers::for_app(&mut request, &x.origin, &x.request_id)?;
+        Ok(request)
+    }
+
+    async fn become_tunnel(&self, session: &mut Session, x: &mut Exchange, mut app: AppSession) -> Result<()> {
+        let Some(answer) = app.resp_header() else { return Err(stop(x, Code::InstanceGarbage)) };
+        let mut answer = answer.clone();
+        self.dress(&mut answer, x)?;
+        session.write_response_header(Box::new(answer), false).await.map_err(Error::into_down)?;
+        let from_app = read_now(app.read_body_bytes()).await;
+        let empty = ServerSession::new_http1(Box::new(Cursor::new(Vec::new())));
+        let ServerSession::H1(mut client) = *mem::replace(&mut session.downstream_session, Box::new(empty)) else {
+            return Err(stop(x, Code::Internal));
+        };
+        let from_client = read_now(client.read_body_bytes()).await;
+        let sockets = Connection::into_socket(client.into_inner()).zip(Connection::into_socket(app.into_inner()));
+        let Some(((client, slot), (app, _))) = sockets else { return Err(stop(x, Code::Internal)) };
+        let client = Side { socket: client, early: from_client };
+        let app = Side { socket: app, early: from_app };
+        start(&self.edge, mem::replace(x, Exchange::new()), client, app, slot);
+        x.is_tunnel = true;
+        Ok(())
+    }
+
+    /// The app refused to upgrade: the client gets what it said.
+    async fn relay(&self, session: &mut Session, x: &mut Exchange, mut app: AppSession) -> Result<()> {
+        let Some(answer) = app.resp_header() else { return Err(stop(x, Code::InstanceGarbage)) };
+        let mut answer = answer.clone();
+        self.dress(&mut answer, x)?;
+        session.set_keepalive(None);
+        session.write_response_header(Box::new(answer), false).await.map_err(Error::into_down)?;
+        app.read_timeout = x.app.as_ref().map(|app| Exchange::seconds(app.wire.timeouts.idle_seconds));
+        while let Some(body) = app.read_body_bytes().await.map_err(Error::into_up)? {
+            x.bytes_out += body.len() as u64;
+            session.write_response_body(Some(body), false).await.map_err(Error::into_down)?;
+        }
+        session.write_response_body(None, true).await.map_err(Error::into_down)
+    }
+}
+
+/// Sends the handshake and waits for an answer that is final.
+async fn ask(app: &mut AppSession, request: RequestHeader) -> Result<StatusCode> {
+    app.write_request_header(Box::new(request)).await?;
+    for _ in 0..=INTERIM_ANSWERS_MAX {
+        app.read_response().await?;
+        match app.get_status() {
+            Some(status) if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS => {}
+            Some(status) => return Ok(status),
+            None => break,
+        }
+    }
+    Error::e_explain(ErrorType::InvalidHTTPHeader, "no final answer to an upgrade")
+}
+
+/// What can be read without waiting: bytes that came along with a head.
+async fn read_now(read: impl Future<Output = Result<Option<Bytes>>>) -> Vec<u8> {
+    match timeout(Duration::ZERO, read).await {
+        Ok(Ok(Some(bytes))) => bytes.to_vec(),
+        // Nothing there, or an end that the tunnel will see for itself.
+        _ => Vec::new(),
+    }
+}
+
+/// Spawns the tunnel. What it needs of the request goes along; the request's large future ends.
+fn start(edge: &Arc<Edge>, x: Exchange, client: Side, app: Side, slot: Option<Slot>) {
+    let (Some(owner), Some(chosen)) = (&x.app, &x.chosen) else { return };
+    let idle_limit = Exchange::seconds(owner.wire.timeouts.tunnel_idle_seconds);
+    let tunnel = Arc::new(Tunnel::new(Arc::clone(&owner.vitals), Arc::clone(&chosen.in_flight.instance), idle_limit));
+    let record = Record::new(edge, x);
+    let place = edge.tunnels.enter(Arc::clone(&tunnel));
+    let edge = Arc::clone(edge);
+    tokio::spawn(async move {
+        let closed = tunnel.carry(client, app).await;
+        drop((place, slot));
+        tunnel.app.sockets_closed[closed.by as usize].fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        record.closed(&edge, &closed);
+    });
+}
+
+mod record;
+use record::Record;

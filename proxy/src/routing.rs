@@ -1,0 +1,34 @@
+//! From a request's head to the host it asks for. Pure.
+
+#[cfg(test)]
+mod tests;
+
+use karman_contract::name::Host;
+
+/// The host in a `Host` field: in lower case, without port and without the dot of the root.
+///
+/// `None` if the field is not `uri-host [ ":" port ]` (RFC 9112 section 3.2). An address in brackets
+/// is well formed, but no app has one: it comes back as it is.
+pub fn host(field: &[u8]) -> Option<String> {
+    let field = std::str::from_utf8(field).ok()?;
+    let (name, port) = match field.strip_prefix('[') {
+        Some(rest) => {
+            let (literal, after) = rest.split_once(']')?;
+            literal.parse::<std::net::Ipv6Addr>().ok()?;
+            return port_is_good(after.strip_prefix(':').or(after.is_empty().then_some(""))?).then(|| field.to_ascii_lowercase());
+        }
+        None => field.split_once(':').unwrap_or((field, "")),
+    };
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let good = !name.is_empty() && name.len() <= Host::LENGTH_MAX && name.bytes().all(is_host_byte);
+    (good && port_is_good(port)).then(|| name.to_ascii_lowercase())
+}
+
+/// An empty port is allowed by the grammar and means the scheme's own.
+fn port_is_good(port: &str) -> bool {
+    port.is_empty() || (port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok())
+}
+
+fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')
+}

@@ -1,0 +1,255 @@
+//! The whole process, in start-up order: settings, saved tables, listeners, serve, wait, drain.
+
+use std::error::Error;
+use std::fmt::{self, Display};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use karman_contract::event::EventKind;
+use karman_contract::status::Bound;
+use pingora_core::apps::HttpServerApp;
+use pingora_core::server::configuration::ServerConf;
+use pingora_proxy::HttpProxy;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{RwLock, Semaphore, watch};
+
+use crate::access_log::AccessLog;
+use crate::admin::{self, Admin};
+use crate::documents::{Held, HeldKeys};
+use crate::edge::{Counts, Edge};
+use crate::events::{About, Events};
+use crate::handover::{self, Inherited};
+use crate::health::Health;
+use crate::listener;
+use crate::page_table::Pages;
+use crate::probe;
+use crate::proxy::Proxy;
+use crate::settings::Settings;
+use crate::table::{Apps, Change};
+use crate::tunnel::Tunnels;
+use crate::vitals::AppVitals;
+
+/// Why the process could not start; it exits 1.
+#[derive(Debug)]
+pub struct StartError {
+    what: String,
+    cause: io::Error,
+}
+
+impl Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.cause)
+    }
+}
+
+impl Error for StartError {}
+
+/// Why the process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Stopped,
+    /// Another process has the listeners now; this one carries its tunnels to their end.
+    TakenOver,
+}
+
+/// Runs the proxy until it is told to stop or another process takes over.
+pub async fn run(settings: Settings, upgrade: bool) -> Result<(), StartError> {
+    let socket = settings.admin.socket.clone();
+    let inherited = match upgrade {
+        true => Some(handover::ask(&socket).await.map_err(failed("take over from the running proxy"))?),
+        false => None,
+    };
+    let (admin, changes) = load(settings)?;
+    let (admin, clients, probe) = bind(admin, inherited.as_ref())?;
+    let edge = Arc::clone(&admin.edge);
+    let control = admin::bind(&socket, upgrade).map_err(failed(format!("bind the admin socket {}", socket.display())))?;
+    for change in &changes {
+        edge.health.follow(change);
+    }
+
+    let (stop, stopped) = watch::channel(false);
+    let http = Arc::new(http(&edge));
+    tokio::spawn(Arc::clone(&edge.tunnels).sweep());
+    for client in duplicates(&clients)? {
+        tokio::spawn(listener::accept(client, Arc::clone(&http), Arc::clone(&edge), stopped.clone()));
+    }
+    if let Some(probe) = duplicates(probe.as_slice())?.pop() {
+        // Probes are answered until the end: a load balancer has to hear that we are draining.
+        tokio::spawn(probe::serve(probe, Arc::clone(&admin), never()));
+    }
+    let (end_control, control_ended) = watch::channel(false);
+    tokio::spawn(admin::serve(control, Arc::clone(&admin), control_ended));
+    edge.ready.store(true, Relaxed);
+    edge.events.tell(EventKind::EdgeReady, About::default());
+    if let Some(inherited) = inherited {
+        inherited.ready().await.map_err(failed("tell the running proxy that this one serves"))?;
+        edge.events.tell(EventKind::EdgeUpgraded, About::default());
+    }
+
+    let end = wait(&admin, &socket, clients.into_iter().chain(probe).collect(), &end_control).await?;
+    edge.draining.store(true, Relaxed);
+    edge.events.tell(EventKind::EdgeDraining, About::default());
+    let _ = stop.send(true);
+    http.http_cleanup().await;
+    drain(&edge, end).await;
+    edge.events.tell(EventKind::EdgeStopped, About::default());
+    if end == End::Stopped {
+        // A socket that nobody listens at says less than none.
+        let _ = std::fs::remove_file(&socket);
+    }
+    edge.access_log.close(LOG_CLOSE_TIMEOUT);
+    Ok(())
+}
+
+/// How long the access log may take to write its last lines.
+const LOG_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The part of the grace over which tunnels are closed; the rest is for their last bytes.
+const CLOSING_SHARE: f64 = 0.9;
+
+/// Loads what was saved, and makes the edge of it.
+fn load(settings: Settings) -> Result<(Admin, Vec<Change>), StartError> {
+    let events = Arc::new(Events::new(karman_contract::status::Edge {
+        name: settings.edge.name.clone(),
+        region: settings.edge.region.clone(),
+    }));
+    events.tell(EventKind::EdgeStarting, About::default());
+    let dir = &settings.state.dir;
+    let unreadable = || failed(format!("read the saved documents in {}", dir.display()));
+    let apps = Held::<Apps>::load(dir).map_err(unreadable())?;
+    let pages = Held::<Pages>::load(dir).map_err(unreadable())?;
+    let (keys, key_warnings) = HeldKeys::load(dir).map_err(unreadable())?;
+    for warning in apps.warnings.iter().chain(&pages.warnings).chain(&key_warnings) {
+        tracing::warn!("{warning}");
+    }
+    let access_log = AccessLog::open(&settings.log.access, settings.limits.access_log_lines).map_err(failed("open the access log"))?;
+    let health = Arc::new(Health::new(Arc::clone(&apps.held.live), Arc::clone(&events)));
+    let edge = Edge {
+        started_at: Timestamp::now(),
+        apps: Arc::clone(&apps.held.live),
+        pages: Arc::clone(&pages.held.live),
+        keys: Arc::clone(&keys.live),
+        health,
+        events,
+        access_log,
+        tunnels: Arc::new(Tunnels::default()),
+        nobody: AppVitals::default(),
+        counts: Counts::default(),
+        slots: Arc::new(Semaphore::new(settings.limits.connections)),
+        ready: AtomicBool::new(false),
+        draining: AtomicBool::new(false),
+        settings,
+    };
+    let admin =
+        Admin { edge: Arc::new(edge), apps: apps.held, pages: pages.held, keys, bound: Bound::default(), changes: RwLock::new(()) };
+    Ok((admin, apps.changes))
+}
+
+type Listeners = (Arc<Admin>, Vec<TcpListener>, Option<TcpListener>);
+
+/// Binds what the settings name, or takes it over where the running proxy has bound the same.
+fn bind(mut admin: Admin, inherited: Option<&Inherited>) -> Result<Listeners, StartError> {
+    let settings = &admin.edge.settings;
+    let one = |name: &str, address: SocketAddr| {
+        let bound = match inherited.and_then(|inherited| inherited.listener(name, address)) {
+            Some(listener) => listener.and_then(TcpListener::from_std),
+            None => listener::bind(address),
+        };
+        bound.map_err(failed(format!("listen at {address}, named by '{name}'")))
+    };
+    let clients = settings.listen.http.iter().map(|address| one("listen.http", *address)).collect::<Result<Vec<_>, _>>()?;
+    let probe = settings.probe.address.map(|address| one("probe.address", address)).transpose()?;
+    let text = |listener: &TcpListener| listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
+    admin.bound = Bound { http: clients.iter().map(text).collect(), https: Vec::new(), probe: probe.as_ref().map(text) };
+    Ok((Arc::new(admin), clients, probe))
+}
+
+fn http(edge: &Arc<Edge>) -> HttpProxy<Proxy> {
+    let limits = &edge.settings.limits;
+    let conf = ServerConf {
+        threads: edge.settings.threads,
+        upstream_keepalive_pool_size: limits.upstream_idle_connections,
+        // pingora counts the first try too.
+        max_retries: limits.tries,
+        ..ServerConf::default()
+    };
+    let mut http = HttpProxy::new(Proxy { edge: Arc::clone(edge) }, Arc::new(conf));
+    http.handle_init_modules();
+    http
+}
+
+/// Second handles on the same sockets: one to accept from, one to hand over.
+fn duplicates(listeners: &[TcpListener]) -> Result<Vec<TcpListener>, StartError> {
+    use std::os::fd::AsFd;
+    let duplicate = |listener: &TcpListener| {
+        let fd = listener.as_fd().try_clone_to_owned()?;
+        TcpListener::from_std(std::net::TcpListener::from(fd))
+    };
+    listeners.iter().map(duplicate).collect::<io::Result<_>>().map_err(failed("duplicate a listener"))
+}
+
+/// Waits for the end: a signal, or another process that takes over.
+async fn wait(
+    admin: &Arc<Admin>,
+    socket: &std::path::Path,
+    listeners: Vec<TcpListener>,
+    end_control: &watch::Sender<bool>,
+) -> Result<End, StartError> {
+    let handler = |kind| signal(kind).map_err(failed("handle signals"));
+    let (mut term, mut int, mut hup) =
+        (handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?, handler(SignalKind::hangup())?);
+    let handover = handover::offer(socket, admin, &listeners);
+    tokio::pin!(handover);
+    loop {
+        tokio::select! {
+            _ = term.recv() => return Ok(End::Stopped),
+            _ = int.recv() => return Ok(End::Stopped),
+            // A file that logrotate moved away.
+            _ = hup.recv() => admin.edge.access_log.reopen(),
+            taken = &mut handover => match taken {
+                Ok(()) => {
+                    let _ = end_control.send(true);
+                    return Ok(End::TakenOver);
+                }
+                Err(e) => return Err(StartError { what: "offer the listeners to a next process".to_owned(), cause: e }),
+            },
+        }
+    }
+}
+
+/// Lets requests finish and closes tunnels at a pace; returns when all are gone or the time is up.
+async fn drain(edge: &Edge, end: End) {
+    let limits = &edge.settings.limits;
+    let Ok(all) = u32::try_from(limits.connections) else { return };
+    if end == End::TakenOver {
+        // What ends by itself within the time needs no closing.
+        let _ = tokio::time::timeout(limits.tunnel_drain, edge.slots.acquire_many(all)).await;
+    }
+    let gone = async {
+        edge.tunnels.close_over(limits.grace.mul_f64(CLOSING_SHARE), crate::vitals::ClosedBy::EdgeShutdown).await;
+        let _ = edge.slots.acquire_many(all).await;
+    };
+    let mut again = signal(SignalKind::terminate()).ok();
+    tokio::select! {
+        _ = tokio::time::timeout(limits.grace, gone) => {}
+        // Told twice: somebody is in a hurry.
+        Some(()) = async { again.as_mut()?.recv().await } => {}
+    }
+}
+
+/// A stop that never comes.
+fn never() -> watch::Receiver<bool> {
+    let (sender, receiver) = watch::channel(false);
+    // Leaked on purpose, once: a dropped sender would count as a change.
+    std::mem::forget(sender);
+    receiver
+}
+
+fn failed(what: impl Into<String>) -> impl FnOnce(io::Error) -> StartError {
+    let what = what.into();
+    move |cause| StartError { what: format!("could not {what}"), cause }
+}

@@ -1,0 +1,126 @@
+//! Tunnels over real sockets.
+
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+
+use super::*;
+
+async fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (near, _) = listener.accept().await.unwrap();
+    (far, near)
+}
+
+struct Rig {
+    client: TcpStream,
+    app: TcpStream,
+    tunnel: Arc<Tunnel>,
+    task: tokio::task::JoinHandle<Closed>,
+}
+
+async fn rig(early_from_client: &[u8], early_from_app: &[u8]) -> Rig {
+    let (client, client_side) = pair().await;
+    let (app, app_side) = pair().await;
+    let vitals = Arc::new(InstanceVitals::new(([127, 0, 0, 1], 1).into()));
+    let tunnel = Arc::new(Tunnel::new(Arc::default(), vitals, Duration::from_secs(1)));
+    let (from_client, from_app) = (early_from_client.to_vec(), early_from_app.to_vec());
+    let carried = Arc::clone(&tunnel);
+    let task = tokio::spawn(async move {
+        let client = Side { socket: client_side, early: from_client };
+        carried.carry(client, Side { socket: app_side, early: from_app }).await
+    });
+    Rig { client, app, tunnel, task }
+}
+
+async fn expect(socket: &mut TcpStream, wanted: &[u8]) {
+    let mut found = vec![0; wanted.len()];
+    socket.read_exact(&mut found).await.unwrap();
+    assert_eq!(found, wanted);
+}
+
+#[tokio::test]
+async fn bytes_go_both_ways_and_early_ones_go_first() {
+    let mut rig = rig(b"early-in ", b"early-out ").await;
+    rig.client.write_all(b"hello").await.unwrap();
+    expect(&mut rig.app, b"early-in hello").await;
+    rig.app.write_all(b"world").await.unwrap();
+    expect(&mut rig.client, b"early-out world").await;
+    drop(rig.client);
+    drop(rig.app);
+    let closed = rig.task.await.unwrap();
+    assert_eq!((closed.bytes_in, closed.bytes_out), (14, 15));
+}
+
+#[tokio::test]
+async fn a_half_close_is_passed_on_and_the_other_direction_lives() {
+    let mut rig = rig(b"", b"").await;
+    rig.client.write_all(b"last words").await.unwrap();
+    rig.client.shutdown().await.unwrap();
+    let mut heard = Vec::new();
+    rig.app.read_to_end(&mut heard).await.unwrap();
+    assert_eq!(heard, b"last words");
+    rig.app.write_all(b"answer").await.unwrap();
+    expect(&mut rig.client, b"answer").await;
+    drop(rig.app);
+    assert_eq!(rig.task.await.unwrap().by, ClosedBy::Client, "the one who ended first");
+}
+
+#[tokio::test]
+async fn a_slow_reader_holds_the_writer_back() {
+    let mut rig = rig(b"", b"").await;
+    let chunk = vec![7; 64 * 1024];
+    let mut sent = 0;
+    // Nobody reads at the client: what fits into the sockets and one chunk goes, and no more.
+    while let Ok(written) = tokio::time::timeout(Duration::from_millis(300), rig.app.write(&chunk)).await {
+        sent += written.unwrap();
+        assert!(sent < 64 * 1024 * 1024, "the tunnel takes bytes without end");
+    }
+    let mut received = 0;
+    let mut buffer = vec![0; 64 * 1024];
+    while received < sent {
+        received += rig.client.read(&mut buffer).await.unwrap();
+    }
+    assert_eq!(received, sent, "and nothing is lost");
+}
+
+#[tokio::test]
+async fn a_tunnel_closes_when_told_and_says_why() {
+    let mut rig = rig(b"", b"").await;
+    assert!(!rig.tunnel.is_idle(clock::millis()));
+    assert!(rig.tunnel.is_idle(clock::millis() + 1_000));
+    rig.tunnel.close(ClosedBy::Idle);
+    rig.tunnel.close(ClosedBy::Drain);
+    assert_eq!(rig.task.await.unwrap().by, ClosedBy::Idle, "the first reason stands");
+    assert_eq!(rig.client.read(&mut [0; 1]).await.unwrap(), 0);
+    assert_eq!(rig.app.read(&mut [0; 1]).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn an_app_that_dies_ends_the_tunnel() {
+    let mut rig = rig(b"", b"").await;
+    drop(rig.app);
+    assert_eq!(rig.client.read(&mut [0; 1]).await.unwrap(), 0, "the client hears of it");
+    drop(rig.client);
+    assert_eq!(rig.task.await.unwrap().by, ClosedBy::App);
+}
+
+#[tokio::test]
+async fn many_tunnels_are_closed_spread_over_the_window() {
+    let tunnels = Arc::new(Tunnels::default());
+    let mut rigs = Vec::new();
+    let mut places = Vec::new();
+    for _ in 0..10 {
+        let rig = rig(b"", b"").await;
+        places.push(tunnels.enter(Arc::clone(&rig.tunnel)));
+        rigs.push(rig);
+    }
+    let start = tokio::time::Instant::now();
+    tunnels.close_over(Duration::from_millis(300), ClosedBy::EdgeShutdown).await;
+    assert!(start.elapsed() >= Duration::from_millis(300));
+    for rig in rigs {
+        assert_eq!(rig.task.await.unwrap().by, ClosedBy::EdgeShutdown);
+    }
+    drop(places);
+    assert!(tunnels.is_empty());
+}

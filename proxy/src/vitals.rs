@@ -1,0 +1,231 @@
+//! What is live about an app and its instances: counts, health, numbers for the metrics.
+//!
+//! Tables come and go; vitals are carried from one to the next, and stay as long as a request or a
+//! tunnel holds them.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use karman_contract::code::Code;
+use karman_contract::name::InstanceId;
+use karman_contract::status::Health;
+use tokio::sync::Notify;
+
+use crate::clock;
+use crate::health::RunningCheck;
+
+/// Locks, also after a panic elsewhere: every value guarded so is whole at any time.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One instance at one address.
+#[derive(Debug)]
+pub struct InstanceVitals {
+    pub address: SocketAddr,
+    pub in_flight: AtomicU32,
+    pub tunnels: AtomicU32,
+    /// When it was first seen ready, by [`clock::millis`]; 0 for one that counts as warm.
+    ready_since: AtomicU64,
+    /// Connections in a row that could not be made.
+    pub failures: AtomicU32,
+    flags: AtomicU8,
+    /// Whether a task asks it now and then if it is back.
+    pub watched: AtomicBool,
+    pub check: Mutex<Option<RunningCheck>>,
+}
+
+const QUARANTINED: u8 = 1;
+const CHECK_FAILS: u8 = 2;
+const CHECK_PENDING: u8 = 4;
+
+impl InstanceVitals {
+    pub fn new(address: SocketAddr) -> Self {
+        Self {
+            address,
+            in_flight: AtomicU32::new(0),
+            tunnels: AtomicU32::new(0),
+            ready_since: AtomicU64::new(0),
+            failures: AtomicU32::new(0),
+            flags: AtomicU8::new(0),
+            watched: AtomicBool::new(false),
+            check: Mutex::new(None),
+        }
+    }
+
+    /// Marks the moment from which its share of new clients rises.
+    pub fn start_warming(&self) {
+        self.ready_since.store(clock::millis(), Relaxed);
+    }
+
+    /// How long it has been ready; `None` for one that counts as warm.
+    pub fn ready_for(&self) -> Option<Duration> {
+        match self.ready_since.load(Relaxed) {
+            0 => None,
+            since => Some(Duration::from_millis(clock::millis().saturating_sub(since))),
+        }
+    }
+
+    /// Requests and sockets: what a new client is weighed against.
+    pub fn load(&self) -> u32 {
+        self.in_flight.load(Relaxed).saturating_add(self.tunnels.load(Relaxed))
+    }
+
+    pub fn usable(&self) -> bool {
+        self.flags.load(Relaxed) & (QUARANTINED | CHECK_FAILS) == 0
+    }
+
+    pub fn health(&self) -> Health {
+        match self.flags.load(Relaxed) {
+            flags if flags & CHECK_FAILS != 0 => Health::Down,
+            flags if flags & QUARANTINED != 0 => Health::Quarantined,
+            flags if flags & CHECK_PENDING != 0 => Health::Unknown,
+            _ => Health::Up,
+        }
+    }
+
+    /// Returns whether this changed anything.
+    pub fn quarantine(&self, yes: bool) -> bool {
+        self.set(QUARANTINED, yes)
+    }
+
+    /// Notes what its active check says; `None` while it has not been answered yet or there is none.
+    pub fn checked(&self, pending: bool, healthy: Option<bool>) -> bool {
+        self.set(CHECK_PENDING, pending);
+        self.set(CHECK_FAILS, healthy == Some(false))
+    }
+
+    fn set(&self, flag: u8, yes: bool) -> bool {
+        let before = if yes { self.flags.fetch_or(flag, Relaxed) } else { self.flags.fetch_and(!flag, Relaxed) };
+        (before & flag != 0) != yes
+    }
+
+    pub fn idle(&self) -> bool {
+        self.load() == 0
+    }
+}
+
+/// A request that an instance is working on, for as long as this is held.
+#[derive(Debug)]
+pub struct InFlight {
+    pub instance: Arc<InstanceVitals>,
+}
+
+impl InFlight {
+    pub fn new(instance: Arc<InstanceVitals>) -> Self {
+        instance.in_flight.fetch_add(1, Relaxed);
+        Self { instance }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.instance.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Upper bounds of the request-time histogram, in seconds.
+pub const SECONDS_BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+
+/// Who ended a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClosedBy {
+    Client,
+    App,
+    Drain,
+    Idle,
+    Limit,
+    EdgeShutdown,
+    Error,
+}
+
+impl ClosedBy {
+    pub const ALL: [Self; 7] =
+        [Self::Client, Self::App, Self::Drain, Self::Idle, Self::Limit, Self::EdgeShutdown, Self::Error];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::App => "app",
+            Self::Drain => "drain",
+            Self::Idle => "idle",
+            Self::Limit => "limit",
+            Self::EdgeShutdown => "edge-shutdown",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// One app.
+#[derive(Debug)]
+pub struct AppVitals {
+    /// By the hundreds of the status, 1xx to 5xx.
+    pub requests: [AtomicU64; 5],
+    pub refusals: [AtomicU64; Code::ALL.len()],
+    pub seconds: [AtomicU64; SECONDS_BUCKETS.len() + 1],
+    pub seconds_sum_micros: AtomicU64,
+    pub in_flight: AtomicU32,
+    pub retries_in_flight: AtomicU32,
+    pub held: AtomicU32,
+    pub sockets: AtomicU32,
+    pub sockets_opened: AtomicU64,
+    pub sockets_closed: [AtomicU64; ClosedBy::ALL.len()],
+    pub bytes_in: AtomicU64,
+    pub bytes_out: AtomicU64,
+    /// Unix milliseconds since which no instance answers; 0 while one does.
+    pub down_since: AtomicU64,
+    /// Woken when an instance may have become usable.
+    pub changed: Notify,
+    /// Instances that left the document while something still used them.
+    pub departed: Mutex<Vec<(InstanceId, Arc<InstanceVitals>)>>,
+}
+
+impl Default for AppVitals {
+    fn default() -> Self {
+        Self {
+            requests: [const { AtomicU64::new(0) }; 5],
+            refusals: [const { AtomicU64::new(0) }; Code::ALL.len()],
+            seconds: [const { AtomicU64::new(0) }; SECONDS_BUCKETS.len() + 1],
+            seconds_sum_micros: AtomicU64::new(0),
+            in_flight: AtomicU32::new(0),
+            retries_in_flight: AtomicU32::new(0),
+            held: AtomicU32::new(0),
+            sockets: AtomicU32::new(0),
+            sockets_opened: AtomicU64::new(0),
+            sockets_closed: [const { AtomicU64::new(0) }; ClosedBy::ALL.len()],
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            down_since: AtomicU64::new(0),
+            changed: Notify::new(),
+            departed: Mutex::new(Vec::new()),
+        }
+    }
+}
+
+impl AppVitals {
+    pub fn count_request(&self, status: u16, took: Duration) {
+        let class = usize::from(status / 100).clamp(1, 5) - 1;
+        self.requests[class].fetch_add(1, Relaxed);
+        let seconds = took.as_secs_f64();
+        let bucket = SECONDS_BUCKETS.iter().position(|bound| seconds <= *bound).unwrap_or(SECONDS_BUCKETS.len());
+        self.seconds[bucket].fetch_add(1, Relaxed);
+        self.seconds_sum_micros.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    pub fn count_refusal(&self, code: Code) {
+        self.refusals[code as usize].fetch_add(1, Relaxed);
+    }
+
+    pub fn is_down(&self) -> bool {
+        self.down_since.load(Relaxed) != 0
+    }
+
+    /// Instances that left, without those that nothing uses any more.
+    pub fn departed(&self) -> Vec<(InstanceId, Arc<InstanceVitals>)> {
+        let mut departed = lock(&self.departed);
+        departed.retain(|(_, vitals)| !vitals.idle());
+        departed.clone()
+    }
+}

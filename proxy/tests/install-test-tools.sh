@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Installs what the tests need beyond Rust, on Debian 12 or later. Does nothing, quickly, when all of it is there.
+set -euo pipefail
+cd "$(dirname "$0")/clients"
+
+main() {
+    install_packages
+    check_node
+    install_clients
+    echo "test tools: ready"
+}
+
+# The package that brings each program.
+install_packages() {
+    local missing=()
+    command -v node >/dev/null || missing+=(nodejs)
+    command -v npm >/dev/null || missing+=(npm)
+    # Chromium alone has no letters to draw with.
+    [[ -x /usr/bin/chromium ]] || missing+=(chromium fonts-liberation)
+    [[ -x /usr/sbin/nginx ]] || missing+=(nginx-light)
+
+    if ((${#missing[@]} == 0)); then
+        return
+    elif ((EUID != 0)); then
+        echo "test tools: missing packages, install them as root: apt-get install ${missing[*]}" >&2
+        exit 1
+    fi
+    echo "test tools: installing ${missing[*]}"
+    without_services apt_install "${missing[@]}"
+}
+
+apt_install() {
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        -o DPkg::Lock::Timeout=300 "$@" >/dev/null
+}
+
+# Debian starts a service as soon as it is installed, and at every boot. The tests run their own, on ports of their own.
+without_services() {
+    local policy=/usr/sbin/policy-rc.d
+    if [[ ! -e $policy ]]; then
+        trap "rm -f $policy" EXIT
+        printf '#!/bin/sh\nexit 101\n' >$policy
+        chmod +x $policy
+    fi
+    "$@"
+    if [[ " $* " == *" nginx-light "* && -d /run/systemd/system ]]; then
+        systemctl disable --quiet nginx
+    fi
+}
+
+check_node() {
+    local major
+    major=$(node -p 'process.versions.node.split(".")[0]')
+    if ((major < 18)); then
+        echo "test tools: node 18 or later wanted, $(node --version) found" >&2
+        exit 1
+    fi
+}
+
+# npm leaves its own lock file last, so one that is newer than ours stands for a whole installation.
+install_clients() {
+    if [[ node_modules/.package-lock.json -nt package-lock.json ]]; then
+        return
+    fi
+    echo "test tools: installing the packages of proxy/tests/clients"
+    npm ci --silent --no-audit --no-fund
+}
+
+main
