@@ -62,8 +62,8 @@ pub async fn serve(listener: UnixListener, admin: Arc<Admin>, mut stop: Shutdown
     let body_bytes_max = admin.edge.settings.limits.admin_body_bytes;
     loop {
         let accepted = async {
-            let slot = Arc::clone(&slots).acquire_owned().await;
-            (listener.accept().await, slot)
+            let accepted = listener.accept().await;
+            (accepted, Arc::clone(&slots).acquire_owned().await)
         };
         let (accepted, slot) = tokio::select! {
             accepted = accepted => accepted,

@@ -33,10 +33,10 @@ pub async fn accept(listener: TcpListener, http: Arc<HttpProxy<Proxy>>, edge: Ar
     let Ok(local) = listener.local_addr() else { return };
     let mut failing = false;
     while !*stop.borrow() {
-        // A slot first: what we cannot serve yet waits in the backlog, where it costs nothing.
+        // Without a free slot no more are accepted: they wait in the backlog, where they cost nothing.
         let accepted = async {
-            let slot = Arc::clone(&edge.slots).acquire_owned().await;
-            (listener.accept().await, slot)
+            let accepted = listener.accept().await;
+            (accepted, Arc::clone(&edge.slots).acquire_owned().await)
         };
         let (accepted, slot) = tokio::select! {
             accepted = accepted => accepted,

@@ -188,7 +188,7 @@ fn gauge(metric: &mut MetricEncoder<'_>, labels: Labels<'_>, value: f64) -> fmt:
 }
 
 fn histogram(metric: &mut MetricEncoder<'_>, app: &str, vitals: &AppVitals) -> fmt::Result {
-    let bounds = SECONDS_BUCKETS.into_iter().chain([f64::MAX]);
+    let bounds = SECONDS_BUCKETS.into_iter().chain([f64::INFINITY]);
     let buckets: Vec<(f64, u64)> = bounds.zip(vitals.seconds.iter().map(|count| count.load(Relaxed))).collect();
     let sum = vitals.seconds_sum_micros.load(Relaxed) as f64 / 1e6;
     let count = buckets.iter().map(|(_, count)| count).sum();

@@ -23,8 +23,8 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: ShutdownW
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let accepted = async {
-            let slot = Arc::clone(&slots).acquire_owned().await.ok();
-            (listener.accept().await, slot)
+            let accepted = listener.accept().await;
+            (accepted, Arc::clone(&slots).acquire_owned().await.ok())
         };
         let (accepted, slot) = tokio::select! {
             accepted = accepted => accepted,
