@@ -18,7 +18,6 @@ use crate::http_server;
 use crate::page_table::Pages;
 use crate::table::Apps;
 
-
 /// What the admin calls work on.
 #[derive(Debug)]
 pub struct Admin {

@@ -57,8 +57,8 @@ pub fn is_websocket(method: &Method, headers: &HeaderMap, version: Version) -> b
 
 fn is_asset(path: &str) -> bool {
     const ENDINGS: [&str; 18] = [
-        "js", "mjs", "css", "map", "png", "jpg", "jpeg", "gif", "svg", "ico", "webp", "avif", "woff", "woff2", "ttf", "mp4", "webm",
-        "wasm",
+        "js", "mjs", "css", "map", "png", "jpg", "jpeg", "gif", "svg", "ico", "webp", "avif", "woff", "woff2", "ttf", "mp4",
+        "webm", "wasm",
     ];
     let ending = path.rsplit('/').next().and_then(|file| file.rsplit_once('.')).map(|(_, ending)| ending);
     ending.is_some_and(|ending| ENDINGS.iter().any(|known| known.eq_ignore_ascii_case(ending)))
@@ -69,7 +69,10 @@ fn is_asset(path: &str) -> bool {
 pub enum SockJsPart<'p> {
     Info,
     /// `/<server>/<session>/<transport>`; polling needs all requests of a session at one instance.
-    Transport { session: &'p str, transport: &'p str },
+    Transport {
+        session: &'p str,
+        transport: &'p str,
+    },
     /// The iframe pages and whatever else lies below the prefix.
     Other,
 }

@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora_core::protocols::{
-    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest, UniqueID, UniqueIDType,
+    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest, UniqueID,
+    UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 use tokio::net::TcpStream;
@@ -67,7 +68,14 @@ impl Connection {
     pub fn new(stream: TcpStream, peer: SocketAddr, local: SocketAddr, slot: Option<Slot>) -> Self {
         // Small frames must not wait for an acknowledgement; a socket that refuses the option still works.
         let _ = stream.set_nodelay(true);
-        Self { stream: BufWriter::with_capacity(WRITE_BUFFER, stream), peer, local, slot, deadline: Deadline::default(), timer: None }
+        Self {
+            stream: BufWriter::with_capacity(WRITE_BUFFER, stream),
+            peer,
+            local,
+            slot,
+            deadline: Deadline::default(),
+            timer: None,
+        }
     }
 
     pub fn deadline(&self) -> &Deadline {

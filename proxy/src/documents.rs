@@ -105,7 +105,11 @@ impl<T: Table> Held<T> {
                     changes.extend(change);
                 }
                 Err(reasons) => {
-                    warnings.push(format!("a saved change of the {} cannot be used, nor what came after it: {}", T::Item::DOCUMENT, said(&reasons)));
+                    warnings.push(format!(
+                        "a saved change of the {} cannot be used, nor what came after it: {}",
+                        T::Item::DOCUMENT,
+                        said(&reasons)
+                    ));
                     saved.expect_whole();
                     break;
                 }
@@ -120,7 +124,8 @@ impl<T: Table> Held<T> {
         let mut saved = lock(&self.saved);
         let table = self.live.pin();
         let attempted = document.stamp;
-        let equal = || table.len() == document.items.len() && document.items.iter().all(|(key, item)| table.item(key) == Some(item));
+        let equal =
+            || table.len() == document.items.len() && document.items.iter().all(|(key, item)| table.item(key) == Some(item));
         match judge_whole(table.stamp(), attempted, equal) {
             Verdict::Apply => {}
             verdict => return self.unless_refused(verdict, &table, attempted),
@@ -142,7 +147,8 @@ impl<T: Table> Held<T> {
         let table = self.live.pin();
         let attempted = delta.stamp;
         let equal = || {
-            delta.put.iter().all(|(key, item)| table.item(key) == Some(item)) && delta.remove.iter().all(|key| table.item(key).is_none())
+            delta.put.iter().all(|(key, item)| table.item(key) == Some(item))
+                && delta.remove.iter().all(|key| table.item(key).is_none())
         };
         match judge_delta(table.stamp(), attempted, delta.base, equal) {
             Verdict::Apply => {}

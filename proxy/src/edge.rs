@@ -1,8 +1,8 @@
 //! All that the parts of the running proxy share: one value, made once, in start-up order.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use karman_contract::answer::Refusal;

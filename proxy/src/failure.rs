@@ -5,7 +5,9 @@ mod tests;
 
 use bytes::Bytes;
 use http::Method;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFRESH, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFRESH, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
 use jiff::Timestamp;
 use karman_contract::code::Code;
 use pingora_error::{Error, ErrorSource, ErrorType, Result};
@@ -21,8 +23,8 @@ use crate::pages::{self, PageInput};
 /// Which code a failure of pingora's is. `None`: the client is gone, nobody is left to answer.
 pub fn code_of(e: &Error, response_started: bool) -> Option<Code> {
     use ErrorType::{
-        ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, ConnectionClosed, HTTPStatus, InvalidHTTPHeader, ReadError,
-        ReadTimedout, WriteError, WriteTimedout,
+        ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, ConnectionClosed, HTTPStatus, InvalidHTTPHeader,
+        ReadError, ReadTimedout, WriteError, WriteTimedout,
     };
     match (e.esource(), e.etype()) {
         (ErrorSource::Upstream, ConnectTimedout) => Some(Code::ConnectTimeout),

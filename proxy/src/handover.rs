@@ -56,7 +56,8 @@ fn path(admin_socket: &Path) -> PathBuf {
 pub async fn ask(admin_socket: &Path) -> io::Result<Inherited> {
     let path = path(admin_socket);
     blocking(move || {
-        let line = UnixStream::connect(&path).map_err(|e| io::Error::new(e.kind(), format!("nobody answers at {}: {e}", path.display())))?;
+        let line = UnixStream::connect(&path)
+            .map_err(|e| io::Error::new(e.kind(), format!("nobody answers at {}: {e}", path.display())))?;
         line.set_read_timeout(Some(TAKE_OVER_TIMEOUT))?;
         receive(line)
     })
@@ -85,7 +86,9 @@ impl Inherited {
     /// The running process's listener for an address of the settings. Port 0 means whichever it has.
     pub fn listener(&self, name: &str, address: SocketAddr) -> Option<io::Result<StdListener>> {
         let same = |listed: &Listed| {
-            listed.name == name && listed.address.ip() == address.ip() && (address.port() == 0 || listed.address.port() == address.port())
+            listed.name == name
+                && listed.address.ip() == address.ip()
+                && (address.port() == 0 || listed.address.port() == address.port())
         };
         let (_, socket) = self.listeners.iter().find(|(listed, _)| same(listed))?;
         Some(socket.try_clone().map(StdListener::from))
@@ -126,7 +129,8 @@ async fn hand_over(stream: tokio::net::UnixStream, admin: &Arc<Admin>, listeners
         .zip(names)
         .map(|(listener, name)| Ok(Listed { name: name.to_owned(), address: listener.local_addr()? }))
         .collect::<io::Result<_>>()?;
-    let sockets: Vec<OwnedFd> = listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned()).collect::<io::Result<_>>()?;
+    let sockets: Vec<OwnedFd> =
+        listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned()).collect::<io::Result<_>>()?;
     let mut line = stream.into_std()?;
     line.set_nonblocking(false)?;
     line.set_read_timeout(Some(TAKE_OVER_TIMEOUT))?;

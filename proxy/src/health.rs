@@ -17,10 +17,10 @@ use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
 use crate::events::{About, Events};
-use crate::upstream::ask;
 use crate::live::Live;
 use crate::pick::absence;
 use crate::table::{App, Apps, Change, Instance};
+use crate::upstream::ask;
 use crate::vitals::{InstanceVitals, lock};
 
 /// The longest quarantine.
@@ -87,9 +87,10 @@ impl Health {
     /// The instance is left alone for a while, unless it is the app's last: then it goes on being tried.
     pub fn connect_failed(self: &Arc<Self>, app: &App, id: &InstanceId, vitals: &Arc<InstanceVitals>, cause: &str) {
         vitals.failures.fetch_add(1, Relaxed);
-        let others = app.instances.iter().any(|other| {
-            other.takes_new_clients() && other.vitals.usable() && !Arc::ptr_eq(&other.vitals, vitals)
-        });
+        let others = app
+            .instances
+            .iter()
+            .any(|other| other.takes_new_clients() && other.vitals.usable() && !Arc::ptr_eq(&other.vitals, vitals));
         if others && vitals.quarantine(true) {
             let about = About { cause: Some(cause.to_owned()), ..about(&app.id, id) };
             self.events.tell(EventKind::InstanceUnhealthy, about);
@@ -106,7 +107,8 @@ impl Health {
                 crate::caller::Absence::Starting => "its instances are starting",
                 crate::caller::Absence::Down => "no instance answers",
             };
-            let about = About { app: Some(app.id.clone()), code: Some(Code::AppDown), cause: Some(cause.to_owned()), ..About::default() };
+            let about =
+                About { app: Some(app.id.clone()), code: Some(Code::AppDown), cause: Some(cause.to_owned()), ..About::default() };
             self.events.tell(EventKind::AppDown, about);
             // Those who watch its instances look more often from now on.
             app.vitals.changed.notify_waiters();
@@ -125,9 +127,9 @@ impl Health {
         let Some(app) = after else { return };
         for instance in &app.instances {
             self.check_as_asked(app, instance);
-            let was_ready = before.and_then(|app| app.instance(&instance.id)).is_some_and(|was| {
-                was.takes_new_clients() && Arc::ptr_eq(&was.vitals, &instance.vitals)
-            });
+            let was_ready = before
+                .and_then(|app| app.instance(&instance.id))
+                .is_some_and(|was| was.takes_new_clients() && Arc::ptr_eq(&was.vitals, &instance.vitals));
             // All instances of an app that is new here are equally cold: nothing to weigh.
             if instance.takes_new_clients() && !was_ready && before.is_some() {
                 instance.vitals.start_warming();

@@ -15,6 +15,8 @@ use tokio::sync::mpsc::Receiver;
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a reader may take no bytes.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a body that nobody wants is read, so that its sender gets to the answer.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection may be idle between two calls.
 const KEEPALIVE_SECONDS: u64 = 60;
 
@@ -83,8 +85,14 @@ where
         }
         let Ok(call) = read(&mut session, body_bytes_max).await else { return };
         let head_only = call.method == Method::HEAD;
+        let unread = matches!(call.body, Body::TooLarge);
         let reply = answer(call).await;
         if write(&mut session, reply, head_only).await.is_err() {
+            return;
+        }
+        if unread {
+            // Closed with bytes unread, a connection is reset, and the answer may be lost with it.
+            let _ = tokio::time::timeout(DRAIN_TIMEOUT, session.drain_request_body()).await;
             return;
         }
         next = session.finish().await.ok().flatten().map(|reusable| reusable.into_parts().0);

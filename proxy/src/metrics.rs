@@ -59,10 +59,18 @@ impl Scrape {
             each(&apps, classes.into_iter().zip(0..), |app, index: usize| app.requests[index].load(Relaxed))
                 .try_for_each(|(app, class, count)| counter(metric, &[("app", app), ("class", class)], count))
         })?;
-        family(encoder, "karman_refusals", "Answers that the edge made itself, by app and code", MetricType::Counter, |metric| {
-            each(&apps, Code::ALL.iter().map(|code| (code.as_str(), *code)), |app, code| app.refusals[code as usize].load(Relaxed))
+        family(
+            encoder,
+            "karman_refusals",
+            "Answers that the edge made itself, by app and code",
+            MetricType::Counter,
+            |metric| {
+                each(&apps, Code::ALL.iter().map(|code| (code.as_str(), *code)), |app, code| {
+                    app.refusals[code as usize].load(Relaxed)
+                })
                 .try_for_each(|(app, code, count)| counter(metric, &[("app", app), ("code", code)], count))
-        })?;
+            },
+        )?;
         family(encoder, "karman_request_seconds", "Time from head to last byte, by app", MetricType::Histogram, |metric| {
             apps.iter().try_for_each(|(app, vitals)| histogram(metric, app, vitals))
         })?;
@@ -80,8 +88,10 @@ impl Scrape {
             apps.iter().try_for_each(|(app, vitals)| counter(metric, &[("app", app)], vitals.sockets_opened.load(Relaxed)))
         })?;
         family(encoder, "karman_sockets_closed", "Tunnels closed, by app and who ended them", MetricType::Counter, |metric| {
-            each(&apps, ClosedBy::ALL.iter().map(|by| (by.as_str(), *by)), |app, by| app.sockets_closed[by as usize].load(Relaxed))
-                .try_for_each(|(app, by, count)| counter(metric, &[("app", app), ("by", by)], count))
+            each(&apps, ClosedBy::ALL.iter().map(|by| (by.as_str(), *by)), |app, by| {
+                app.sockets_closed[by as usize].load(Relaxed)
+            })
+            .try_for_each(|(app, by, count)| counter(metric, &[("app", app), ("by", by)], count))
         })?;
         let directions: [(&str, fn(&AppVitals) -> &AtomicU64); 2] = [("in", |app| &app.bytes_in), ("out", |app| &app.bytes_out)];
         family(encoder, "karman_bytes", "Bytes of bodies and tunnels, by app and direction", MetricType::Counter, |metric| {
@@ -102,12 +112,18 @@ impl Scrape {
             counter(metric, &[("outcome", "sent")], edge.counts.retries_sent.load(Relaxed))?;
             counter(metric, &[("outcome", "over-budget")], edge.counts.retries_refused.load(Relaxed))
         })?;
-        family(encoder, "karman_limit_used_ratio", "How much of a limit of the process is used, 0 to 1", MetricType::Gauge, |metric| {
-            let limits = &edge.settings.limits;
-            let held: u32 = self.table.iter().map(|app| app.vitals.held.load(Relaxed)).sum();
-            gauge(metric, &[("limit", "connections")], edge.connections() as f64 / limits.connections as f64)?;
-            gauge(metric, &[("limit", "held_requests")], f64::from(held) / (limits.held_requests as f64).max(1.0))
-        })?;
+        family(
+            encoder,
+            "karman_limit_used_ratio",
+            "How much of a limit of the process is used, 0 to 1",
+            MetricType::Gauge,
+            |metric| {
+                let limits = &edge.settings.limits;
+                let held: u32 = self.table.iter().map(|app| app.vitals.held.load(Relaxed)).sum();
+                gauge(metric, &[("limit", "connections")], edge.connections() as f64 / limits.connections as f64)?;
+                gauge(metric, &[("limit", "held_requests")], f64::from(held) / (limits.held_requests as f64).max(1.0))
+            },
+        )?;
         family(encoder, "karman_processes", "Processes of this edge, by role", MetricType::Gauge, |metric| {
             gauge(metric, &[("role", "current")], 1.0)
         })?;
@@ -126,12 +142,18 @@ impl Scrape {
             (DocumentName::Pages, admin.pages.live.pin().stamp(), admin.pages.times()),
             (DocumentName::Keys, keys, key_times),
         ];
-        family(encoder, "karman_document_generation", "The generation of each document that is live", MetricType::Gauge, |metric| {
-            documents.iter().try_for_each(|(name, stamp, _)| match stamp {
-                Some(stamp) => gauge(metric, &[("document", name.as_str())], stamp.generation as f64),
-                None => Ok(()),
-            })
-        })?;
+        family(
+            encoder,
+            "karman_document_generation",
+            "The generation of each document that is live",
+            MetricType::Gauge,
+            |metric| {
+                documents.iter().try_for_each(|(name, stamp, _)| match stamp {
+                    Some(stamp) => gauge(metric, &[("document", name.as_str())], stamp.generation as f64),
+                    None => Ok(()),
+                })
+            },
+        )?;
         let help = "When each document was last confirmed, in seconds since 1970";
         family(encoder, "karman_document_confirmed_timestamp_seconds", help, MetricType::Gauge, |metric| {
             documents.iter().try_for_each(|(name, _, times)| match times.confirmed {
@@ -148,7 +170,9 @@ impl Scrape {
 
     /// The apps that anything was counted of, in order, and the bucket of requests without an app.
     fn apps(&self) -> Vec<(&str, &AppVitals)> {
-        let used = |app: &&Arc<App>| app.vitals.requests.iter().any(|count| count.load(Relaxed) > 0) || app.vitals.in_flight.load(Relaxed) > 0;
+        let used = |app: &&Arc<App>| {
+            app.vitals.requests.iter().any(|count| count.load(Relaxed) > 0) || app.vitals.in_flight.load(Relaxed) > 0
+        };
         let mut apps: Vec<_> = self.table.iter().filter(used).map(|app| (app.id.as_str(), &*app.vitals)).collect();
         apps.sort_unstable_by_key(|(id, _)| *id);
         apps.push((NOBODY, &self.admin.edge.nobody));
@@ -180,7 +204,11 @@ fn each<'a, L: Copy>(
 type Labels<'a> = &'a [(&'a str, &'a str)];
 
 fn counter(metric: &mut MetricEncoder<'_>, labels: Labels<'_>, value: u64) -> fmt::Result {
-    metric.encode_family(&labels)?.encode_counter::<Labels<'_>, _, f64>(&value, None)
+    // A family with no labels would write empty braces.
+    match labels {
+        [] => metric.encode_counter::<Labels<'_>, _, f64>(&value, None),
+        labels => metric.encode_family(&labels)?.encode_counter::<Labels<'_>, _, f64>(&value, None),
+    }
 }
 
 fn gauge(metric: &mut MetricEncoder<'_>, labels: Labels<'_>, value: f64) -> fmt::Result {

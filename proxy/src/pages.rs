@@ -21,7 +21,7 @@ const TEMPLATE: &str = include_str!("pages/default.html");
 /// Goes with [`render`]'s page: only its own style, by hash, and pictures that stand in it.
 ///
 /// It may be framed, because the app that it stands for may be.
-pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'sha256-GkqjHVAQPVq21YWqHCxSumYzdLa0WV/lM5RUrWjI6qw='; img-src data:; base-uri 'none'; form-action 'none'";
+pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'sha256-HWCoXGQUOwXivx8DHWQZ6bbrAJ3wgwtrtyP57NKkduE='; img-src data:; base-uri 'none'; form-action 'none'";
 
 /// Of what an owner writes, this much is shown.
 const WORDS_CHARACTERS_MAX: usize = 600;
@@ -86,7 +86,7 @@ pub fn render(page: &PageInput<'_>) -> String {
     fill(TEMPLATE, |name| {
         Some(match name {
             "headline" => escape(&headline),
-            "tone" if page.refresh_seconds.is_some() => format!("{tone} waits").into(),
+            "tone" if may_try_again && page.refresh_seconds.is_some() => format!("{tone} waits").into(),
             "tone" => tone.into(),
             "name" => name_or_logo(page).into(),
             "then" => then(page, &lines).into(),

@@ -49,7 +49,11 @@ pub struct Wish<'a> {
 }
 
 /// Chooses an instance, or says what the app lacks.
-pub fn pick<'a>(app: &'a App, wish: Wish<'_>, random_below: impl FnMut(usize) -> usize) -> Result<(&'a Instance, Stickiness), Absence> {
+pub fn pick<'a>(
+    app: &'a App,
+    wish: Wish<'_>,
+    random_below: impl FnMut(usize) -> usize,
+) -> Result<(&'a Instance, Stickiness), Absence> {
     let untried = |instance: &Instance| !wish.tried.iter().any(|tried| Arc::ptr_eq(tried, &instance.vitals));
     let stickiness = match wish.bound.filter(|_| app.wire.sticky == Sticky::Cookie) {
         None => Stickiness::New,

@@ -51,7 +51,9 @@ async fn answer(admin: Arc<Admin>, call: Call) -> Reply {
             Some(why) => Reply::text(503, format!("{why}\n")),
         },
         "/metrics" => match tokio::task::spawn_blocking(move || metrics::text(&admin)).await {
-            Ok(Ok(text)) => Reply { content_type: "application/openmetrics-text; version=1.0.0; charset=utf-8", ..Reply::text(200, text) },
+            Ok(Ok(text)) => {
+                Reply { content_type: "application/openmetrics-text; version=1.0.0; charset=utf-8", ..Reply::text(200, text) }
+            }
             _ => Reply::text(500, "the metrics could not be written\n"),
         },
         _ => Reply::text(404, "here are /metrics, /healthz and /readyz\n"),

@@ -107,13 +107,22 @@ impl ProxyHttp for Proxy {
         headers::for_app(request, &x.origin, &x.request_id)
     }
 
-    async fn request_body_filter(&self, session: &mut Session, body: &mut Option<Bytes>, end: bool, x: &mut Exchange) -> Result<()> {
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        x: &mut Exchange,
+    ) -> Result<()> {
         x.bytes_in += body.as_ref().map_or(0, |body| body.len() as u64);
         let allowed = x.app.as_ref().map_or(0, |app| app.wire.limits.body_bytes);
         if allowed != 0 && x.bytes_in > allowed {
             return Err(stop(x, Code::BodyTooLarge));
         }
-        if end && !x.response_started && let Some(connection) = connection(session) {
+        if end
+            && !x.response_started
+            && let Some(connection) = connection(session)
+        {
             connection.deadline().set(first_byte_timeout(x));
         }
         Ok(())
@@ -132,7 +141,14 @@ impl ProxyHttp for Proxy {
         self.dress(response, x)
     }
 
-    fn error_while_proxy(&self, _peer: &HttpPeer, session: &mut Session, mut e: Box<Error>, x: &mut Exchange, reused: bool) -> Box<Error> {
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut e: Box<Error>,
+        x: &mut Exchange,
+        reused: bool,
+    ) -> Box<Error> {
         // A kept connection that the app closed as we reused it: an idempotent request may go again.
         let reset = matches!(e.etype(), ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed);
         let upstream = *e.esource() == pingora_error::ErrorSource::Upstream;
@@ -157,6 +173,10 @@ impl ProxyHttp for Proxy {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         };
         let answered = failure::answer(&self.edge, session, x, code).await.unwrap_or(false);
+        if answered && !session.as_mut().is_body_done() {
+            // Closed with bytes unread, a connection is reset, and the answer may be lost with it.
+            let _ = tokio::time::timeout(DRAIN_TIMEOUT, session.as_mut().drain_request_body()).await;
+        }
         FailToProxy { error_code: code.status(), can_reuse_downstream: answered && session.as_mut().is_body_done() }
     }
 
@@ -206,7 +226,9 @@ impl Proxy {
             return Err(Code::UriTooLong);
         }
         let field_bytes = |(name, value): (&http::HeaderName, &http::HeaderValue)| name.as_str().len() + value.len() + 4;
-        if request.headers.len() > limits.header_fields || request.headers.iter().map(field_bytes).sum::<usize>() > limits.header_bytes {
+        if request.headers.len() > limits.header_fields
+            || request.headers.iter().map(field_bytes).sum::<usize>() > limits.header_bytes
+        {
             return Err(Code::HeadersTooLarge);
         }
         if request.method == Method::TRACE || request.method == Method::CONNECT {

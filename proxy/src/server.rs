@@ -126,7 +126,8 @@ fn load(settings: Settings) -> Result<(Admin, Vec<Change>), StartError> {
     for warning in apps.warnings.iter().chain(&pages.warnings).chain(&key_warnings) {
         tracing::warn!("{warning}");
     }
-    let access_log = AccessLog::open(&settings.log.access, settings.limits.access_log_lines).map_err(failed("open the access log"))?;
+    let access_log =
+        AccessLog::open(&settings.log.access, settings.limits.access_log_lines).map_err(failed("open the access log"))?;
     let health = Arc::new(Health::new(Arc::clone(&apps.held.live), Arc::clone(&events)));
     let edge = Edge {
         started_at: Timestamp::now(),
@@ -144,8 +145,14 @@ fn load(settings: Settings) -> Result<(Admin, Vec<Change>), StartError> {
         draining: AtomicBool::new(false),
         settings,
     };
-    let admin =
-        Admin { edge: Arc::new(edge), apps: apps.held, pages: pages.held, keys, bound: Bound::default(), changes: RwLock::new(()) };
+    let admin = Admin {
+        edge: Arc::new(edge),
+        apps: apps.held,
+        pages: pages.held,
+        keys,
+        bound: Bound::default(),
+        changes: RwLock::new(()),
+    };
     Ok((admin, apps.changes))
 }
 

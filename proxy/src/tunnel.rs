@@ -9,7 +9,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -17,13 +17,15 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-pub use registry::Tunnels;
+pub use registry::{Place, Tunnels};
 
 use crate::clock;
 use crate::vitals::{AppVitals, ClosedBy, InstanceVitals};
 
 /// What one read moves at most; also the most that is held of a direction whose reader is slow.
 const CHUNK: usize = 16 * 1024;
+/// How long one direction may be silent after the other has ended: a dead app says no more than FIN.
+const HALF_OPEN_MAX: Duration = Duration::from_secs(5);
 
 /// What is known of an open tunnel from outside its task.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub struct Tunnel {
     moved_at: AtomicU64,
     /// Why it was told to close, as an index into [`ClosedBy::ALL`] plus one.
     told: AtomicU8,
+    /// Which side ended its direction first, in the same way.
+    ended_by: AtomicU8,
     bell: Notify,
 }
 
@@ -60,19 +64,23 @@ impl Tunnel {
         app.sockets_opened.fetch_add(1, Relaxed);
         instance.tunnels.fetch_add(1, Relaxed);
         let moved_at = AtomicU64::new(clock::millis());
-        Self { app, instance, idle_limit, moved_at, told: AtomicU8::new(0), bell: Notify::new() }
+        Self { app, instance, idle_limit, moved_at, told: AtomicU8::new(0), ended_by: AtomicU8::new(0), bell: Notify::new() }
     }
 
     /// Tells the tunnel to close. The first reason stands.
     pub fn close(&self, by: ClosedBy) {
-        let _ = self.told.compare_exchange(0, by as u8 + 1, Relaxed, Relaxed);
+        note(&self.told, by);
         self.bell.notify_one();
     }
 
-    /// Whether nothing moved for as long as its app allows.
-    pub fn is_idle(&self, now_millis: u64) -> bool {
-        let silent = now_millis.saturating_sub(self.moved_at.load(Relaxed));
-        Duration::from_millis(silent) >= self.idle_limit
+    /// Who ends the tunnel now: its idle limit, or the side that ended its direction and left the
+    /// other with nothing to say. `None`: it is in use.
+    pub fn is_over(&self, now_millis: u64) -> Option<ClosedBy> {
+        let silent = Duration::from_millis(now_millis.saturating_sub(self.moved_at.load(Relaxed)));
+        match noted(&self.ended_by).filter(|_| silent >= HALF_OPEN_MAX) {
+            Some(ended_by) => Some(ended_by),
+            None => (silent >= self.idle_limit).then_some(ClosedBy::Idle),
+        }
     }
 
     /// Carries bytes both ways until one side or the edge ends it.
@@ -83,8 +91,7 @@ impl Tunnel {
         let mut told = pin!(self.bell.notified());
         let by = poll_fn(|cx| {
             if told.as_mut().poll(cx).is_ready() {
-                let index = usize::from(self.told.load(Relaxed)).saturating_sub(1);
-                return Poll::Ready(ClosedBy::ALL.get(index).copied().unwrap_or(ClosedBy::Error));
+                return Poll::Ready(noted(&self.told).unwrap_or(ClosedBy::Error));
             }
             let moved = (inward.bytes, outward.bytes);
             let ended = [
@@ -96,13 +103,17 @@ impl Tunnel {
                 self.app.bytes_in.fetch_add(inward.bytes - moved.0, Relaxed);
                 self.app.bytes_out.fetch_add(outward.bytes - moved.1, Relaxed);
             }
+            for (flow, side) in [(&inward, ClosedBy::Client), (&outward, ClosedBy::App)] {
+                if flow.state != FlowState::Open {
+                    note(&self.ended_by, side);
+                }
+            }
             match ended {
                 [Poll::Ready(Err(_)), _] if !inward.reading => Poll::Ready(ClosedBy::App),
                 [_, Poll::Ready(Err(_))] if !outward.reading => Poll::Ready(ClosedBy::Client),
                 [Poll::Ready(Err(_)), _] => Poll::Ready(ClosedBy::Client),
                 [_, Poll::Ready(Err(_))] => Poll::Ready(ClosedBy::App),
-                [Poll::Ready(Ok(())), Poll::Ready(Ok(()))] if outward.ended_at <= inward.ended_at => Poll::Ready(ClosedBy::App),
-                [Poll::Ready(Ok(())), Poll::Ready(Ok(()))] => Poll::Ready(ClosedBy::Client),
+                [Poll::Ready(Ok(())), Poll::Ready(Ok(()))] => Poll::Ready(noted(&self.ended_by).unwrap_or(ClosedBy::Error)),
                 _ => Poll::Pending,
             }
         })
@@ -112,6 +123,15 @@ impl Tunnel {
         let _ = upstream.socket.shutdown().await;
         Closed { by, bytes_in: inward.bytes, bytes_out: outward.bytes }
     }
+}
+
+/// Keeps the first reason that is noted.
+fn note(cell: &AtomicU8, by: ClosedBy) {
+    let _ = cell.compare_exchange(0, by as u8 + 1, Relaxed, Relaxed);
+}
+
+fn noted(cell: &AtomicU8) -> Option<ClosedBy> {
+    ClosedBy::ALL.get(usize::from(cell.load(Relaxed)).checked_sub(1)?).copied()
 }
 
 impl Drop for Tunnel {
@@ -130,8 +150,6 @@ struct Flow {
     state: FlowState,
     /// Which side failed, if one does: true while reading, false while writing.
     reading: bool,
-    /// When the reader said that no more comes, among the two directions of all tunnels.
-    ended_at: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -144,12 +162,11 @@ enum FlowState {
 
 impl Flow {
     fn new(early: Vec<u8>) -> Self {
-        Self { bytes: early.len() as u64, unsent: early, sent: 0, state: FlowState::Open, reading: true, ended_at: u32::MAX }
+        Self { bytes: early.len() as u64, unsent: early, sent: 0, state: FlowState::Open, reading: true }
     }
 
     /// Moves what can be moved. Ready when the direction is over: passed on, or broken.
     fn pump(&mut self, cx: &mut Context<'_>, from: &mut TcpStream, to: &mut TcpStream) -> Poll<io::Result<()>> {
-        static ENDS: AtomicU32 = AtomicU32::new(0);
         loop {
             self.reading = false;
             ready!(self.poll_send_rest(cx, to))?;
@@ -170,7 +187,6 @@ impl Flow {
             let read = chunk.filled();
             if read.is_empty() {
                 self.state = FlowState::Ending;
-                self.ended_at = ENDS.fetch_add(1, Relaxed);
                 continue;
             }
             self.bytes += read.len() as u64;

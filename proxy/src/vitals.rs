@@ -142,8 +142,7 @@ pub enum ClosedBy {
 }
 
 impl ClosedBy {
-    pub const ALL: [Self; 7] =
-        [Self::Client, Self::App, Self::Drain, Self::Idle, Self::Limit, Self::EdgeShutdown, Self::Error];
+    pub const ALL: [Self; 7] = [Self::Client, Self::App, Self::Drain, Self::Idle, Self::Limit, Self::EdgeShutdown, Self::Error];
 
     pub fn as_str(self) -> &'static str {
         match self {

@@ -29,10 +29,17 @@ install_packages() {
     without_services apt_install "${missing[@]}"
 }
 
+# A page of apt's own words is only of interest when it failed.
 apt_install() {
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-        -o DPkg::Lock::Timeout=300 "$@" >/dev/null
+    local said
+    said=$(mktemp)
+    export DEBIAN_FRONTEND=noninteractive
+    if ! { apt-get update -q && apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"; } &>"$said"; then
+        cat "$said" >&2
+        rm "$said"
+        return 1
+    fi
+    rm "$said"
 }
 
 # Debian starts a service as soon as it is installed, and at every boot. The tests run their own, on ports of their own.
@@ -64,7 +71,7 @@ install_clients() {
         return
     fi
     echo "test tools: installing the packages of proxy/tests/clients"
-    npm ci --silent --no-audit --no-fund
+    npm ci --loglevel=error --no-audit --no-fund >/dev/null
 }
 
 main

@@ -178,7 +178,11 @@ impl<I: Item> Read for KeyOf<I> {
 }
 
 /// Writes the canonical form of a document whose items come one by one, in the order of their keys.
-pub fn write_items<'a, I: Item>(out: &mut (impl std::io::Write + ?Sized), stamp: Stamp, items: impl Iterator<Item = (&'a I::Key, &'a I)>) {
+pub fn write_items<'a, I: Item>(
+    out: &mut (impl std::io::Write + ?Sized),
+    stamp: Stamp,
+    items: impl Iterator<Item = (&'a I::Key, &'a I)>,
+) {
     struct Items<T>(std::cell::Cell<Option<T>>);
 
     impl<'a, I: Item, T: Iterator<Item = (&'a I::Key, &'a I)>> Serialize for Items<(T, std::marker::PhantomData<I>)> {

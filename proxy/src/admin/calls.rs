@@ -117,15 +117,19 @@ impl Admin {
 
     fn confirm(&self, body: Body) -> Result<Reply, Refusal> {
         let bytes = self.whole(body)?;
-        let Confirm(documents) = serde_json::from_slice(&bytes)
-            .map_err(|e| Refusal::Malformed { line: e.line(), column: e.column(), why: e.to_string() })?;
+        let Confirm(documents) = serde_json::from_slice(&bytes).map_err(|e| Refusal::Malformed {
+            line: e.line(),
+            column: e.column(),
+            why: e.to_string(),
+        })?;
         let agrees = |name, confirmed| match name {
             DocumentName::Apps => self.apps.confirm(confirmed),
             DocumentName::Pages => self.pages.confirm(confirmed),
             DocumentName::Keys => self.keys.confirm(confirmed),
             DocumentName::Certificates => false,
         };
-        let differs: Vec<_> = documents.iter().filter(|(name, confirmed)| !agrees(**name, confirmed)).map(|(name, _)| *name).collect();
+        let differs: Vec<_> =
+            documents.iter().filter(|(name, confirmed)| !agrees(**name, confirmed)).map(|(name, _)| *name).collect();
         Ok(Reply::json(if differs.is_empty() { 200 } else { 409 }, &ConfirmAnswer { differs }))
     }
 
@@ -154,7 +158,8 @@ impl Admin {
     }
 
     fn page_of_apps(&self, query: &str) -> Reply {
-        let parameter = |name: &str| query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, v)| v);
+        let parameter =
+            |name: &str| query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, v)| v);
         let limit = parameter("limit").and_then(|limit| limit.parse().ok()).unwrap_or(PAGE_APPS_MAX).clamp(1, PAGE_APPS_MAX);
         let after = parameter("after").unwrap_or_default();
         let table = self.apps.live.pin();
@@ -169,13 +174,10 @@ impl Admin {
     fn one_app(&self, id: &str) -> Result<Reply, Refusal> {
         let table = self.apps.live.pin();
         let app = table.get(id).ok_or_else(|| Refusal::NotFound { what: format!("app '{id}'") })?;
-        let mut instances: BTreeMap<InstanceId, InstanceStatus> = app
-            .vitals
-            .departed()
-            .into_iter()
-            .map(|(id, vitals)| (id, instance_status(&vitals, true)))
-            .collect();
-        instances.extend(app.instances.iter().map(|i| (i.id.clone(), instance_status(&i.vitals, i.state == InstanceState::Draining))));
+        let mut instances: BTreeMap<InstanceId, InstanceStatus> =
+            app.vitals.departed().into_iter().map(|(id, vitals)| (id, instance_status(&vitals, true))).collect();
+        instances
+            .extend(app.instances.iter().map(|i| (i.id.clone(), instance_status(&i.vitals, i.state == InstanceState::Draining))));
         Ok(Reply::json(200, &AppStatus { id: app.id.clone(), app: &app.wire, instances }))
     }
 
@@ -223,4 +225,3 @@ fn no_such_call(path: &str) -> Refusal {
         Refusal::MethodNotAllowed { allowed: allowed.iter().map(|method| (*method).to_owned()).collect() }
     }
 }
-

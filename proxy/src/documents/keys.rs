@@ -45,7 +45,9 @@ impl HeldKeys {
                 let document = KeysDocument { cookie: vec![random_key()?], stamp: OWN, ticket: Vec::new() };
                 let json = serde_json::to_vec(&document)?;
                 if let Err(e) = saved.save_whole(OWN, |out| drop(out.write_all(&json))) {
-                    warnings.push(format!("the edge's own cookie key was not saved, clients will be bound anew after a restart: {e}"));
+                    warnings.push(format!(
+                        "the edge's own cookie key was not saved, clients will be bound anew after a restart: {e}"
+                    ));
                 }
                 break document;
             };

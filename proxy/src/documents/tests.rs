@@ -23,7 +23,8 @@ fn document(generation: u64, apps: std::ops::Range<u64>) -> AppsDocument {
 fn delta(generation: u64, base: u64, put: &[u64], remove: &[u64]) -> AppsDelta {
     let put: Vec<_> = put.iter().map(|n| app(*n)).collect();
     let remove: Vec<_> = remove.iter().map(|n| format!("\"app-{n}\"")).collect();
-    let json = format!(r#"{{"generation":{generation},"base":{base},"put":{{{}}},"remove":[{}]}}"#, put.join(","), remove.join(","));
+    let json =
+        format!(r#"{{"generation":{generation},"base":{base},"put":{{{}}},"remove":[{}]}}"#, put.join(","), remove.join(","));
     from_json(&json).unwrap()
 }
 
@@ -95,7 +96,8 @@ fn an_edge_keeps_its_own_key_until_it_is_given_others() {
     let (keys, _) = HeldKeys::load(dir.path()).unwrap();
     assert_eq!(keys.live.pin().open(&todos, &sealed), Some(bound), "cookies hold over a restart");
     assert_eq!(keys.status(), DocumentStatus::default());
-    let document = KeysDocument { cookie: vec![SecretKey(vec![7; 32])], stamp: Stamp { epoch: 0, generation: 1 }, ticket: Vec::new() };
+    let document =
+        KeysDocument { cookie: vec![SecretKey(vec![7; 32])], stamp: Stamp { epoch: 0, generation: 1 }, ticket: Vec::new() };
     assert_eq!(keys.put(document.clone()).unwrap().outcome, Outcome::Applied);
     assert_eq!(keys.put(document).unwrap().outcome, Outcome::Current);
     assert_eq!(keys.live.pin().open(&todos, &sealed), None);

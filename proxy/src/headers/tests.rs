@@ -30,7 +30,9 @@ fn the_client_is_the_last_hop_that_is_not_trusted() {
 #[test]
 fn a_clients_request_id_is_kept_if_it_is_one() {
     let long = "x".repeat(129);
-    for (own, kept) in [("abc-1.2_3", true), ("", false), ("a b", false), ("a\"b", false), (long.as_str(), false), (&long[1..], true)] {
+    for (own, kept) in
+        [("abc-1.2_3", true), ("", false), ("a b", false), ("a\"b", false), (long.as_str(), false), (&long[1..], true)]
+    {
         let id = request_id(&headers(&[(REQUEST_ID, own)]), || 0xabc);
         assert_eq!(id, if kept { own } else { "0000000000000abc" });
     }

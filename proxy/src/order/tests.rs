@@ -42,7 +42,9 @@ fn a_delta_needs_exactly_its_base() {
 
 #[test]
 fn more_than_half_of_ten_is_a_mass_removal() {
-    for (removes, of, wanted) in [(9, 9, false), (5, 10, false), (6, 10, true), (10, 10, true), (50, 100, false), (51, 100, true), (0, 0, false)] {
+    for (removes, of, wanted) in
+        [(9, 9, false), (5, 10, false), (6, 10, true), (10, 10, true), (50, 100, false), (51, 100, true), (0, 0, false)]
+    {
         assert_eq!(is_mass_removal(removes, of), wanted, "{removes} of {of}");
     }
 }

@@ -3,6 +3,7 @@
 use karman_contract::document::{AppsDocument, from_json};
 
 use super::*;
+use crate::documents::Table;
 use crate::table::Apps;
 
 /// An app with the instances `a` to `d`, each in the state given, and whether it is usable.
@@ -10,7 +11,9 @@ fn app(sticky: &str, states: &[(&str, bool)]) -> Arc<App> {
     let instances: Vec<_> = states
         .iter()
         .enumerate()
-        .map(|(n, (state, _))| format!(r#""{}":{{"address":"10.0.0.{}:3000","state":"{state}"}}"#, ["a", "b", "c", "d"][n], n + 1))
+        .map(|(n, (state, _))| {
+            format!(r#""{}":{{"address":"10.0.0.{}:3000","state":"{state}"}}"#, ["a", "b", "c", "d"][n], n + 1)
+        })
         .collect();
     let json = format!(
         r#"{{"generation":1,"apps":{{"x":{{"hosts":["x.example.com"],"drain":{{"sticky":"{sticky}"}},"instances":{{{}}}}}}}}}"#,

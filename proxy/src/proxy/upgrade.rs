@@ -1,5 +1,7 @@
 //! WebSocket upgrades: the handshake with the app, and how both sockets leave the request path.
 
+mod open;
+
 use std::io::Cursor;
 use std::mem;
 use std::sync::Arc;
@@ -16,9 +18,9 @@ use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use tokio::time::timeout;
 
+use self::open::Open;
 use super::{Proxy, first_byte_timeout, stop};
-use crate::connection::{Connection, Slot};
-use crate::edge::Edge;
+use crate::connection::Connection;
 use crate::exchange::Exchange;
 use crate::failure::code_of;
 use crate::headers;
@@ -33,7 +35,9 @@ impl Proxy {
     pub(super) async fn upgrade(&self, session: &mut Session, x: &mut Exchange) -> Result<()> {
         let request = session.req_header();
         // Bytes before the 101 would be a second request in disguise (CVE-2026-2833).
-        if request.headers.contains_key(TRANSFER_ENCODING) || request.headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0") {
+        if request.headers.contains_key(TRANSFER_ENCODING)
+            || request.headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0")
+        {
             return Err(stop(x, Code::BadRequest));
         }
         let request = self.handshake_for_app(session, x)?;
@@ -81,7 +85,9 @@ impl Proxy {
             .map(|name| name.trim().to_ascii_lowercase())
             .filter(|name| !name.is_empty() && name != "host" && !name.starts_with("sec-websocket-"))
             .collect();
-        for name in nominated.iter().map(String::as_str).chain(["keep-alive", "te", "trailer", "proxy-connection", "http2-settings"]) {
+        for name in
+            nominated.iter().map(String::as_str).chain(["keep-alive", "te", "trailer", "proxy-connection", "http2-settings"])
+        {
             request.remove_header(name);
         }
         request.remove_header(&CONTENT_LENGTH);
@@ -95,6 +101,12 @@ impl Proxy {
         let Some(answer) = app.resp_header() else { return Err(stop(x, Code::InstanceGarbage)) };
         let mut answer = answer.clone();
         self.dress(&mut answer, x)?;
+        // Counted before the client can know of it: whoever saw a 101 finds it in the numbers.
+        let (Some(owner), Some(chosen)) = (&x.app, &x.chosen) else { return Err(stop(x, Code::Internal)) };
+        let idle_limit = Exchange::seconds(owner.wire.timeouts.tunnel_idle_seconds);
+        let tunnel = Tunnel::new(Arc::clone(&owner.vitals), Arc::clone(&chosen.in_flight.instance), idle_limit);
+        let open = Open::new(&self.edge, tunnel, mem::replace(x, Exchange::new()));
+        x.is_tunnel = true;
         session.write_response_header(Box::new(answer), false).await.map_err(Error::into_down)?;
         let from_app = read_now(app.read_body_bytes()).await;
         let empty = ServerSession::new_http1(Box::new(Cursor::new(Vec::new())));
@@ -106,8 +118,11 @@ impl Proxy {
         let Some(((client, slot), (app, _))) = sockets else { return Err(stop(x, Code::Internal)) };
         let client = Side { socket: client, early: from_client };
         let app = Side { socket: app, early: from_app };
-        start(&self.edge, mem::replace(x, Exchange::new()), client, app, slot);
-        x.is_tunnel = true;
+        tokio::spawn(async move {
+            // The slot is the client's: it is free when the socket is closed.
+            let _slot = slot;
+            open.carry(client, app).await;
+        });
         Ok(())
     }
 
@@ -149,22 +164,3 @@ async fn read_now(read: impl Future<Output = Result<Option<Bytes>>>) -> Vec<u8> 
         _ => Vec::new(),
     }
 }
-
-/// Spawns the tunnel. What it needs of the request goes along; the request's large future ends.
-fn start(edge: &Arc<Edge>, x: Exchange, client: Side, app: Side, slot: Option<Slot>) {
-    let (Some(owner), Some(chosen)) = (&x.app, &x.chosen) else { return };
-    let idle_limit = Exchange::seconds(owner.wire.timeouts.tunnel_idle_seconds);
-    let tunnel = Arc::new(Tunnel::new(Arc::clone(&owner.vitals), Arc::clone(&chosen.in_flight.instance), idle_limit));
-    let record = Record::new(edge, x);
-    let place = edge.tunnels.enter(Arc::clone(&tunnel));
-    let edge = Arc::clone(edge);
-    tokio::spawn(async move {
-        let closed = tunnel.carry(client, app).await;
-        drop((place, slot));
-        tunnel.app.sockets_closed[closed.by as usize].fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        record.closed(&edge, &closed);
-    });
-}
-
-mod record;
-use record::Record;

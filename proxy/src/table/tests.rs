@@ -9,7 +9,9 @@ use super::*;
 fn document(generation: u64, apps: &[(&str, &str, &[&str])]) -> AppsDocument {
     let apps: Vec<String> = apps
         .iter()
-        .map(|(id, owner, hosts)| format!(r#""{id}":{{"owner":"{owner}","hosts":{hosts:?},"instances":{{"i":{{"address":"10.0.0.1:3000"}}}}}}"#))
+        .map(|(id, owner, hosts)| {
+            format!(r#""{id}":{{"owner":"{owner}","hosts":{hosts:?},"instances":{{"i":{{"address":"10.0.0.1:3000"}}}}}}"#)
+        })
         .collect();
     from_json(&format!(r#"{{"generation":{generation},"apps":{{{}}}}}"#, apps.join(","))).unwrap()
 }
@@ -138,14 +140,25 @@ fn routing_agrees_with_a_naive_reference() {
         let patterns: HashSet<String> =
             (0..random.usize(1..12)).map(|_| format!("{}{}", if random.bool() { "*." } else { "" }, host(&mut random))).collect();
         let patterns: Vec<_> = patterns.into_iter().enumerate().map(|(n, pattern)| (format!("app-{n}"), pattern)).collect();
-        let list: Vec<_> = patterns.iter().map(|(id, pattern)| format!(r#""{id}":{{"owner":"o","hosts":["{pattern}"],"instances":{{}}}}"#)).collect();
-        let table = Apps::default().replaced_by(from_json(&format!(r#"{{"generation":1,"apps":{{{}}}}}"#, list.join(","))).unwrap()).unwrap().0;
+        let list: Vec<_> = patterns
+            .iter()
+            .map(|(id, pattern)| format!(r#""{id}":{{"owner":"o","hosts":["{pattern}"],"instances":{{}}}}"#))
+            .collect();
+        let table = Apps::default()
+            .replaced_by(from_json(&format!(r#"{{"generation":1,"apps":{{{}}}}}"#, list.join(","))).unwrap())
+            .unwrap()
+            .0;
         for _ in 0..50 {
             let asked = host(&mut random);
             let exact = patterns.iter().find(|(_, pattern)| *pattern == asked);
-            let wildcards = patterns.iter().filter(|(_, pattern)| pattern.strip_prefix('*').is_some_and(|end| asked.ends_with(end)));
+            let wildcards =
+                patterns.iter().filter(|(_, pattern)| pattern.strip_prefix('*').is_some_and(|end| asked.ends_with(end)));
             let wanted = exact.or_else(|| wildcards.max_by_key(|(_, pattern)| pattern.len()));
-            assert_eq!(table.find(&asked).map(|app| app.id.as_str()), wanted.map(|(id, _)| id.as_str()), "{asked} in {patterns:?}");
+            assert_eq!(
+                table.find(&asked).map(|app| app.id.as_str()),
+                wanted.map(|(id, _)| id.as_str()),
+                "{asked} in {patterns:?}"
+            );
         }
     }
 }

@@ -42,14 +42,16 @@ impl Tunnels {
         self.open.is_empty()
     }
 
-    /// Closes tunnels in which nothing moves. Runs for the life of the process.
+    /// Closes tunnels in which nothing moves any more. Runs for the life of the process.
     pub async fn sweep(self: Arc<Self>) {
         let mut tick = tokio::time::interval(SWEEP);
         loop {
             tick.tick().await;
             let now = clock::millis();
-            for tunnel in self.open.iter().filter(|tunnel| tunnel.is_idle(now)) {
-                tunnel.close(ClosedBy::Idle);
+            for tunnel in &self.open {
+                if let Some(by) = tunnel.is_over(now) {
+                    tunnel.close(by);
+                }
             }
         }
     }

@@ -23,7 +23,7 @@ async fn rig(early_from_client: &[u8], early_from_app: &[u8]) -> Rig {
     let (client, client_side) = pair().await;
     let (app, app_side) = pair().await;
     let vitals = Arc::new(InstanceVitals::new(([127, 0, 0, 1], 1).into()));
-    let tunnel = Arc::new(Tunnel::new(Arc::default(), vitals, Duration::from_secs(1)));
+    let tunnel = Arc::new(Tunnel::new(Arc::default(), vitals, Duration::from_secs(60)));
     let (from_client, from_app) = (early_from_client.to_vec(), early_from_app.to_vec());
     let carried = Arc::clone(&tunnel);
     let task = tokio::spawn(async move {
@@ -87,8 +87,8 @@ async fn a_slow_reader_holds_the_writer_back() {
 #[tokio::test]
 async fn a_tunnel_closes_when_told_and_says_why() {
     let mut rig = rig(b"", b"").await;
-    assert!(!rig.tunnel.is_idle(clock::millis()));
-    assert!(rig.tunnel.is_idle(clock::millis() + 1_000));
+    assert_eq!(rig.tunnel.is_over(clock::millis()), None);
+    assert_eq!(rig.tunnel.is_over(clock::millis() + 60_000), Some(ClosedBy::Idle));
     rig.tunnel.close(ClosedBy::Idle);
     rig.tunnel.close(ClosedBy::Drain);
     assert_eq!(rig.task.await.unwrap().by, ClosedBy::Idle, "the first reason stands");
@@ -101,6 +101,11 @@ async fn an_app_that_dies_ends_the_tunnel() {
     let mut rig = rig(b"", b"").await;
     drop(rig.app);
     assert_eq!(rig.client.read(&mut [0; 1]).await.unwrap(), 0, "the client hears of it");
+    assert_eq!(
+        rig.tunnel.is_over(clock::millis() + 5_000),
+        Some(ClosedBy::App),
+        "it does not wait for a client that says nothing"
+    );
     drop(rig.client);
     assert_eq!(rig.task.await.unwrap().by, ClosedBy::App);
 }

@@ -1,0 +1,29 @@
+//! The proxy from outside: the real binary, real apps, real sockets on port 0.
+
+#![allow(unreachable_pub, reason = "one binary, whose modules use each other")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "edge/rig.rs"]
+mod rig;
+
+/// Documents that come in while traffic flows.
+#[path = "edge/changes.rs"]
+mod changes;
+/// Instances that die, hang, reset, refuse and come back.
+#[path = "edge/failures.rs"]
+mod failures;
+/// What an app and a client get to see.
+#[path = "edge/headers.rs"]
+mod headers;
+/// The process: settings, start from disk, stop, upgrade.
+#[path = "edge/process.rs"]
+mod process;
+/// Sockets: upgrades, refusals, idle ones, ends.
+#[path = "edge/sockets.rs"]
+mod sockets;
+/// The same client at the same instance, with cookies and without.
+#[path = "edge/stickiness.rs"]
+mod stickiness;
+/// Logs, metrics and events.
+#[path = "edge/telling.rs"]
+mod telling;
