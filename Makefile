@@ -1,0 +1,38 @@
+# Two commands for newcomers, three for those who stay:
+#   make up      a live app at http://todos.localhost:8080
+#   make test    everything that proves the edge works
+#   make bench   the spike lab
+#   make lint    what reviewers would otherwise have to say
+#   make clean   back to a clean clone
+
+.PHONY: up test bench lint clean build-tools test-tools
+
+SHELL := /bin/bash
+CARGO ?= cargo
+
+up: build-tools
+	$(CARGO) build --release --bins
+	target/release/karman up
+
+test: build-tools test-tools
+	$(CARGO) build --workspace --bins
+	$(CARGO) nextest run --workspace --no-fail-fast
+
+bench: build-tools
+	$(CARGO) build --release --bins
+	target/release/karman-bench tables
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+build-tools:
+	@deploy/install-build-tools.sh
+
+test-tools:
+	@proxy/tests/install-test-tools.sh
+	@$(CARGO) nextest --version > /dev/null 2>&1 || $(CARGO) install cargo-nextest --locked
+
+clean:
+	$(CARGO) clean
+	rm -rf data proxy/tests/clients/node_modules
