@@ -13,14 +13,14 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(45);
 pub(super) struct Heartbeat {
     next: Instant,
     heard: bool,
-    waits: Wait,
+    awaits: Awaits,
 }
 
 #[derive(PartialEq)]
-enum Wait {
-    ForConnect,
-    ForPong,
-    ForNothing,
+enum Awaits {
+    Connect,
+    Pong,
+    Nothing,
 }
 
 /// What a tick demands.
@@ -33,11 +33,11 @@ pub(super) enum Beat {
 
 impl Heartbeat {
     pub(super) fn before_connect(now: Instant) -> Self {
-        Self { next: now + CONNECT_LIMIT, heard: false, waits: Wait::ForConnect }
+        Self { next: now + CONNECT_LIMIT, heard: false, awaits: Awaits::Connect }
     }
 
     pub(super) fn start(now: Instant) -> Self {
-        Self { next: now + INTERVAL, heard: false, waits: Wait::ForNothing }
+        Self { next: now + INTERVAL, heard: false, awaits: Awaits::Nothing }
     }
 
     /// Any message is as good as a pong.
@@ -51,14 +51,17 @@ impl Heartbeat {
 
     pub(super) fn beat(&mut self, now: Instant) -> Beat {
         let heard = std::mem::take(&mut self.heard);
-        let (waits, beat) = match self.waits {
-            Wait::ForConnect => return Beat::Dead,
-            _ if heard => (Wait::ForNothing, Beat::Quiet),
-            Wait::ForNothing => (Wait::ForPong, Beat::Ping),
-            Wait::ForPong => return Beat::Dead,
+        let (awaits, beat) = match self.awaits {
+            Awaits::Connect => return Beat::Dead,
+            _ if heard => (Awaits::Nothing, Beat::Quiet),
+            Awaits::Nothing => (Awaits::Pong, Beat::Ping),
+            Awaits::Pong => return Beat::Dead,
         };
         self.next = now + INTERVAL;
-        self.waits = waits;
+        self.awaits = awaits;
         beat
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::message::Failure;
 use crate::app::App;
-use crate::todos::Refusal;
+use crate::todos::{LIST_LIMIT, Refusal, TEXT_LIMIT};
 
 pub(super) fn run(app: &App, method: &str, params: Vec<Value>) -> Result<Value, Failure> {
     match method {
@@ -29,8 +29,8 @@ impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Empty => Self::new(400, "a todo needs a text"),
-            Refusal::TooLong => Self::new(400, "a todo has at most 500 characters"),
-            Refusal::Full => Self::new(409, "the list is full: 200 todos"),
+            Refusal::TooLong => Self::new(400, format!("a todo has at most {TEXT_LIMIT} characters")),
+            Refusal::Full => Self::new(409, format!("the list is full: {LIST_LIMIT} todos")),
             Refusal::Unknown => Self::new(404, "no such todo"),
             Refusal::Storage(error) => Self::new(507, format!("the change could not be saved: {error}")),
         }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 /// Todos in a list: every process holds all of them, and every subscriber is sent all of them.
-pub(super) const LIST_LIMIT: usize = 200;
+pub(crate) const LIST_LIMIT: usize = 200;
 
 /// Characters in a todo.
-pub(super) const TEXT_LIMIT: usize = 500;
+pub(crate) const TEXT_LIMIT: usize = 500;
 
 /// The todos by id. Cloning it copies pointers, not texts.
 #[derive(Clone, Default)]
