@@ -24,6 +24,9 @@ mod sockets;
 /// The same client at the same instance, with cookies and without.
 #[path = "edge/stickiness.rs"]
 mod stickiness;
+/// The real clients: npm's, and a browser.
+#[path = "edge/clients.rs"]
+mod clients;
 /// Logs, metrics and events.
 #[path = "edge/telling.rs"]
 mod telling;

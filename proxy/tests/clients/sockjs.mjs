@@ -1,11 +1,11 @@
 // sockjs-client in Node: sessions one after another, each of which must be served by one instance from first to last.
-import { demand, choice, count, scenario, Misused } from './lib/scenario.mjs';
+import { choice, count, demand, Misused, scenario } from './lib/scenario.mjs';
 import { speakers } from './lib/speakers.mjs';
 import { openSockJs } from './lib/sockets.mjs';
 import { watch } from './lib/wire.mjs';
 
-const usage =
-  'URL --transport websocket|xhr-polling --cookies yes|no [--host NAME] [--speak ddp|echo] [--sessions 8] [--messages 10]';
+const usage = `URL --transport websocket|xhr-polling --cookies yes|no
+         [--host NAME] [--speak ddp|echo] [--sessions 8] [--messages 10]`;
 const options = {
   transport: { type: 'string' },
   cookies: { type: 'string' },
@@ -21,7 +21,7 @@ await scenario({ usage, options }, async ({ url, options, see }) => {
   const sessions = count(options, 'sessions');
   const messages = count(options, 'messages');
   if (cookies && sessions < 2)
-    throw new Misused('--cookies yes takes two --sessions or more: one to get the cookie, one to show it');
+    throw new Misused('--cookies yes takes two sessions: one to get a cookie, one to show it');
 
   const wire = watch({ cookies });
   const served = [];

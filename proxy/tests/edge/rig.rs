@@ -126,7 +126,7 @@ impl Edge {
     /// `more` are further fields of the app, each with a comma before it.
     pub async fn put_app(&self, instances: &str, more: &str) {
         let generation = self.generation().await + 1;
-        let app = format!(r#"{{"hosts":["{HOST}"],"instances":{instances}{more}}}"#);
+        let app = format!(r#"{{"hosts":["{HOST}","todos.localhost"],"instances":{instances}{more}}}"#);
         let answer = self.admin("PUT", "/v1/apps", &format!(r#"{{"generation":{generation},"apps":{{"todos":{app}}}}}"#)).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
@@ -226,6 +226,36 @@ pub fn signal(process: &Child, signal: &str) {
     assert!(sent.success());
 }
 
+/// Starts a server that says on its first line where it listens.
+fn listening(mut command: Command) -> (Child, SocketAddr) {
+    let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.trim().rsplit_once("http://").unwrap_or_else(|| panic!("{command:?} said {line:?}")).1.parse().unwrap();
+    (process, address)
+}
+
+/// An app in Node. Ends with the test.
+pub struct Node {
+    process: Child,
+    pub address: SocketAddr,
+}
+
+impl Node {
+    pub fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let mut command = Command::new("node");
+        command.current_dir(folder).args(arguments);
+        let (process, address) = listening(command);
+        Self { process, address }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        end(&mut self.process);
+    }
+}
+
 /// The sample app, one instance of it. Ends with the test.
 pub struct App {
     process: Child,
@@ -238,20 +268,21 @@ impl App {
         Self::start_at(name, "127.0.0.1:0".parse().unwrap())
     }
 
+    /// An instance that shares its list of todos, through the file, with others.
+    pub fn start_sharing(name: &str, data: &Path) -> Self {
+        Self::spawn(name, "127.0.0.1:0".parse().unwrap(), &["--data", data.to_str().unwrap()])
+    }
+
     pub fn start_at(name: &str, address: SocketAddr) -> Self {
+        Self::spawn(name, address, &[])
+    }
+
+    fn spawn(name: &str, address: SocketAddr, more: &[&str]) -> Self {
         let binary = Path::new(env!("CARGO_BIN_EXE_karman-proxy")).with_file_name("karman-sample");
         assert!(binary.exists(), "{} is missing: 'make test' builds it, or 'cargo build -p karman-bench'", binary.display());
-        let mut process = Command::new(binary)
-            .args(["--listen", &address.to_string(), "--instance", name])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address =
-            line.trim().rsplit_once("http://").unwrap_or_else(|| panic!("the sample app said {line:?}")).1.parse().unwrap();
+        let mut command = Command::new(binary);
+        command.args(["--listen", &address.to_string(), "--instance", name]).args(more);
+        let (process, address) = listening(command);
         Self { process, address, name: name.to_owned() }
     }
 

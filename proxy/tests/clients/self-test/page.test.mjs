@@ -31,7 +31,7 @@ let folder;
 function page(name, { status = '503', error = 'app-down', headline = 'todos is down' } = {}) {
   const url = `http://127.0.0.1:${server.address().port}/${name}`;
   const expected = ['--status', status, '--error', error, '--headline', headline];
-  return ['browser.mjs', 'page', url, folder, '--host', 'todos.localhost', '--name', name, ...expected];
+  return ['page', url, folder, '--host', 'todos.localhost', '--name', name, ...expected];
 }
 
 before(async () => {
@@ -47,16 +47,20 @@ before(async () => {
 });
 
 after(async () => {
-  server.close().closeAllConnections();
+  server.close();
+  server.closeAllConnections();
   await rm(folder, { recursive: true });
 });
 
 test('a good page holds, and leaves its pictures', async () => {
-  const seen = await holds(...page('good'));
+  const seen = await holds('browser.mjs', page('good'));
   assert.equal(seen.length, 5);
   const pictures = (await readdir(folder)).filter((file) => file.startsWith('good-'));
   const sizes = ['1200-dark', '1200-light', '320-dark', '320-light'];
-  assert.deepEqual(pictures.sort(), sizes.map((size) => `good-${size}.png`));
+  assert.deepEqual(
+    pictures.sort(),
+    sizes.map((size) => `good-${size}.png`),
+  );
 });
 
 const WRONG = [
@@ -73,5 +77,5 @@ const WRONG = [
 ];
 
 for (const [what, because, name, expected] of WRONG) {
-  test(`${what} fails`, () => fails(because, ...page(name, expected)));
+  test(`${what} fails`, () => fails(because, 'browser.mjs', page(name, expected)));
 }

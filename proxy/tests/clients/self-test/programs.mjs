@@ -8,6 +8,8 @@ import { within } from '../lib/wait.mjs';
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const SAMPLE = process.env.KARMAN_SAMPLE ?? here('../../../../target/debug/karman-sample');
 
+const backends = [];
+
 export function startSockJs(instance) {
   return start(process.execPath, [here('../sockjs-backend.mjs'), '--instance', instance]);
 }
@@ -24,6 +26,7 @@ export function startSample(instance, data) {
 // A backend that has said where it listens.
 async function start(command, args) {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'ignore'] });
+  backends.push(child);
   const ended = new Promise((resolve) => child.once('exit', resolve));
   const firstLine = new Promise((resolve) => createInterface({ input: child.stdout }).once('line', resolve));
   const url = (await within(`address of ${command}`, firstLine)).replace('listening on ', '');
@@ -31,8 +34,13 @@ async function start(command, args) {
   return { url, kill };
 }
 
+// Whatever was started, even where starting all of it did not work out: a child that stays would keep a test waiting.
+export function killBackends() {
+  for (const child of backends) child.kill('SIGKILL');
+}
+
 // A script at work: `seen` is what it printed so far, `ended` how it ended.
-export function run(script, ...args) {
+export function run(script, args) {
   const child = spawn(process.execPath, [here(`../${script}`), ...args]);
   const seen = [];
   let complaint = '';

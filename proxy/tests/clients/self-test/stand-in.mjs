@@ -20,7 +20,10 @@ export async function standIn({ backends, stickiness = STICKINESS.never, downPag
   return {
     url: `http://127.0.0.1:${server.address().port}`,
     use: (others) => (balancer.backends = others),
-    close: () => server.close().closeAllConnections(),
+    close: () => {
+      server.close();
+      server.closeAllConnections();
+    },
   };
 }
 
