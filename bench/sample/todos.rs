@@ -12,8 +12,8 @@ use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
 use crate::app::random_id;
-use list::{Change, LIST_LIMIT, TEXT_LIMIT};
-pub(crate) use list::{List, Todo};
+use list::Change;
+pub(crate) use list::{LIST_LIMIT, List, TEXT_LIMIT, Todo};
 use log::Log;
 
 /// How often a process looks for what its siblings wrote.
