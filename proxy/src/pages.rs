@@ -21,7 +21,8 @@ const TEMPLATE: &str = include_str!("pages/default.html");
 /// Goes with [`render`]'s page: only its own style, by hash, and pictures that stand in it.
 ///
 /// It may be framed, because the app that it stands for may be.
-pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'sha256-HWCoXGQUOwXivx8DHWQZ6bbrAJ3wgwtrtyP57NKkduE='; img-src data:; base-uri 'none'; form-action 'none'";
+pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; \
+    style-src 'sha256-HWCoXGQUOwXivx8DHWQZ6bbrAJ3wgwtrtyP57NKkduE='";
 
 /// Of what an owner writes, this much is shown.
 const WORDS_CHARACTERS_MAX: usize = 600;

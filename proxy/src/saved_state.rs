@@ -79,7 +79,8 @@ impl Saved {
         Ok((saved, loaded))
     }
 
-    /// For a caller that cannot read the snapshot it was given: loads the one before.
+    /// For a caller that cannot read the snapshot it was given: loads the one before. The warnings are
+    /// about all files that were passed over so far, and take the place of those given before.
     pub fn fall_back(&mut self, why: &str) -> io::Result<Loaded> {
         if let Some(latest) = self.latest.take() {
             self.unusable.insert(latest.snapshot, why.to_owned());
@@ -93,7 +94,8 @@ impl Saved {
     }
 
     /// Whether the whole document should be saved now: there is none on disk, a save failed, or the
-    /// journal has outgrown its snapshot.
+    /// journal has outgrown its snapshot. Ask after each delta: a snapshot of the very stamp that the
+    /// journal before it has reached loses nothing when it turns out to be torn.
     pub fn wants_whole(&self) -> bool {
         let outgrown = |latest: &Latest| latest.journal.bytes() > latest.snapshot_bytes.max(JOURNAL_BYTES_MIN);
         self.behind || self.latest.as_ref().is_none_or(outgrown)

@@ -35,18 +35,12 @@ pub(super) fn ahead(at: Timestamp, now: Timestamp) -> Option<String> {
     }
 }
 
-/// In the unit that a person would choose, rounded to the nearest.
+/// In the largest unit of which there are at least one and a half, rounded to the nearest.
 pub(super) fn span(seconds: i64) -> String {
-    let (count, unit) = match seconds {
-        ..90 => (seconds, "second"),
-        ..5400 => (rounded(seconds, MINUTE), "minute"),
-        ..129_600 => (rounded(seconds, HOUR), "hour"),
-        _ => (rounded(seconds, DAY), "day"),
-    };
+    let units = [(DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")];
+    let fits = units.into_iter().find(|(unit, _)| seconds >= unit + unit / 2);
+    let (unit, name) = fits.unwrap_or((1, "second"));
+    let count = (seconds + unit / 2) / unit;
     let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {unit}{plural}")
-}
-
-fn rounded(seconds: i64, unit: i64) -> i64 {
-    (seconds + unit / 2) / unit
+    format!("{count} {name}{plural}")
 }
