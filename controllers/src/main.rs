@@ -1,1 +1,3 @@
+//! `karman`: the controllers and the operators' verbs, one subcommand each.
+
 fn main() {}

@@ -1,0 +1,9 @@
+//! Karman's control plane: the store, the controllers that meet in it, and the operators' verbs.
+//!
+//! A controller reads the store, decides in a pure function, and acts. [`catalog`], [`compose`] and
+//! [`layer`] decide; [`store`], [`admin`] and the controllers' own loops act.
+
+pub mod catalog;
+pub mod compose;
+pub mod layer;
+pub mod store;

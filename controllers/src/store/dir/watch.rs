@@ -1,0 +1,112 @@
+//! Being told of changes in the directory by the kernel.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
+use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use super::Directory;
+use crate::store::{Key, Kind};
+
+/// Changes that come together are taken together: one save is several events, one deploy several files.
+const COALESCE: Duration = Duration::from_millis(25);
+
+/// With more changed keys than this, looking at everything costs no more.
+const KEYS_MAX: usize = 10_000;
+
+/// The watched folders. Changes wait here, each key once, until they are asked for.
+pub struct Watch {
+    store: Directory,
+    watcher: Option<RecommendedWatcher>,
+    changes: Arc<Changes>,
+}
+
+#[derive(Default)]
+struct Changes {
+    pending: Mutex<Pending>,
+    arrived: Notify,
+}
+
+/// What changed since it was asked last.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Pending {
+    pub keys: BTreeSet<Key>,
+    /// Some changes were missed: look at everything.
+    pub all: bool,
+}
+
+impl Watch {
+    /// Watches what can be watched. Where the kernel refuses, only the slow scan finds changes.
+    pub fn new(store: &Directory) -> (Self, Result<(), notify::Error>) {
+        let changes = Arc::new(Changes::default());
+        // The kernel's paths are absolute.
+        let store = Directory::new(store.root().canonicalize().unwrap_or_else(|_| store.root().to_owned()));
+        let watcher = notify::recommended_watcher({
+            let (store, changes) = (store.clone(), Arc::clone(&changes));
+            move |event: notify::Result<Event>| changes.add(&store, event)
+        });
+        let (watcher, failed) = match watcher {
+            Ok(watcher) => (Some(watcher), Ok(())),
+            Err(error) => (None, Err(error)),
+        };
+        let mut watch = Self { store, watcher, changes };
+        let watched = failed.and_then(|()| watch.renew());
+        (watch, watched)
+    }
+
+    /// Watches the folders again: one that was removed and made anew is another folder.
+    pub fn renew(&mut self) -> Result<(), notify::Error> {
+        let Some(watcher) = &mut self.watcher else { return Ok(()) };
+        let folders: BTreeSet<_> = Kind::ALL.into_iter().map(|kind| self.store.folder(kind)).collect();
+        folders.iter().filter(|folder| folder.is_dir()).try_for_each(|folder| watcher.watch(folder, RecursiveMode::NonRecursive))
+    }
+
+    /// Waits for a change and for those that come with it. Nothing is lost when the wait is given up.
+    pub async fn changed(&self) -> Pending {
+        while *self.changes.pending() == Pending::default() {
+            self.changes.arrived.notified().await;
+        }
+        sleep(COALESCE).await;
+        std::mem::take(&mut self.changes.pending())
+    }
+}
+
+impl Changes {
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, store: &Directory, event: notify::Result<Event>) {
+        let mut pending = self.pending();
+        match event {
+            Ok(event) if event.need_rescan() => pending.all = true,
+            Ok(event) if is_settled(event.kind) => {
+                pending.keys.extend(event.paths.iter().filter_map(|path| store.key_of(path)));
+            }
+            Ok(_) => return,
+            Err(_) => pending.all = true,
+        }
+        if pending.keys.len() > KEYS_MAX {
+            *pending = Pending { all: true, ..Pending::default() };
+        }
+        if *pending != Pending::default() {
+            drop(pending);
+            self.arrived.notify_one();
+        }
+    }
+}
+
+/// A file is looked at when its writer closed it, not with every piece that is written.
+fn is_settled(kind: EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::Access(AccessKind::Close(AccessMode::Write))
+            | EventKind::Modify(ModifyKind::Name(_))
+            | EventKind::Remove(_)
+            | EventKind::Any
+    )
+}

@@ -1,0 +1,53 @@
+//! Writing a file so that readers see the old one or the new one, whole, whatever happens.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use serde::Serialize;
+
+/// Replaces a file by one that is on disk when this returns.
+pub fn write_durably(path: &Path, content: &[u8]) -> io::Result<()> {
+    write_through(path, content, true)
+}
+
+/// Replaces a file at once; after a power cut it may be the one before.
+pub fn write_soon(path: &Path, content: &[u8]) -> io::Result<()> {
+    write_through(path, content, false)
+}
+
+/// Replaces a file by a value in JSON that a person can read too.
+pub fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_vec_pretty(value)?;
+    text.push(b'\n');
+    write_durably(path, &text)
+}
+
+/// Removes a file that may be gone already.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn write_through(path: &Path, content: &[u8], durably: bool) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    fs::create_dir_all(folder)?;
+    // In the same folder, because a rename cannot cross file systems; named so that no reader takes it.
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+    let written = write_new(&temporary, content, durably).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        // The error that matters is the first.
+        let _ = fs::remove_file(&temporary);
+        return written;
+    }
+    if durably { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+fn write_new(path: &Path, content: &[u8], durably: bool) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(content)?;
+    if durably { file.sync_all() } else { Ok(()) }
+}
