@@ -3,7 +3,11 @@
 //! A controller reads the store, decides in a pure function, and acts. [`catalog`], [`compose`] and
 //! [`layer`] decide; [`store`], [`admin`] and the controllers' own loops act.
 
+pub mod admin;
 pub mod catalog;
 pub mod compose;
+pub mod failure;
 pub mod layer;
+pub mod publish;
+pub mod signals;
 pub mod store;

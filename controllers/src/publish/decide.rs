@@ -1,0 +1,94 @@
+//! What to send to a proxy, given what it has and what it should have.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use karman_contract::document::{Delta, Item, Stamp, hash_items};
+
+/// A document's items; one that did not change is the same value as before.
+pub type Items<I> = BTreeMap<<I as Item>::Key, Arc<I>>;
+
+/// What a proxy has of one document, as far as we know.
+pub enum Has<I: Item> {
+    /// It never got one.
+    Nothing,
+    /// It has one that we did not send and have not read.
+    Unknown(Stamp),
+    This(Held<I>),
+}
+
+/// A document that a proxy is known to have.
+pub struct Held<I: Item> {
+    pub stamp: Stamp,
+    pub items: Items<I>,
+}
+
+pub enum Plan<I: Item> {
+    Nothing,
+    Delta(Delta<I>),
+    Whole,
+    /// The proxy has other content under this or a later generation: the store has to go past it first.
+    GoPast(u64),
+    /// The proxy follows a later epoch, which is another store's.
+    Ahead(Stamp),
+}
+
+pub fn decide<I: Item>(has: &Has<I>, wanted: &Items<I>, stamp: Stamp) -> Plan<I> {
+    let current = match has {
+        Has::Nothing => return Plan::Whole,
+        Has::This(held) if held.items == *wanted => return Plan::Nothing,
+        Has::This(held) => held.stamp,
+        Has::Unknown(stamp) => *stamp,
+    };
+    if current.epoch > stamp.epoch {
+        return Plan::Ahead(current);
+    }
+    if current.epoch == stamp.epoch && current.generation >= stamp.generation {
+        return Plan::GoPast(current.generation);
+    }
+    match has {
+        // A new epoch comes as a whole document only.
+        Has::This(held) if held.stamp.epoch == stamp.epoch => Plan::Delta(delta(held, wanted, stamp)),
+        _ => Plan::Whole,
+    }
+}
+
+fn delta<I: Item>(held: &Held<I>, wanted: &Items<I>, stamp: Stamp) -> Delta<I> {
+    // The address tells most of the unchanged from the changed, so that 100,000 apps cost little.
+    let same = |a: &Arc<I>, b: &Arc<I>| Arc::ptr_eq(a, b) || a == b;
+    let changed = wanted.iter().filter(|(key, item)| !held.items.get(key).is_some_and(|before| same(before, item)));
+    Delta {
+        stamp,
+        base: held.stamp.generation,
+        put: changed.map(|(key, item)| (key.clone(), I::clone(item))).collect(),
+        remove: held.items.keys().filter(|key| !wanted.contains_key(key)).cloned().collect(),
+        force: false,
+    }
+}
+
+impl<I: Item> Has<I> {
+    /// What the proxy has, if it is what `wanted` would be under the proxy's own stamp.
+    pub fn recognized(stamp: Option<Stamp>, hash: Option<&str>, wanted: &Items<I>) -> Self {
+        let Some(stamp) = stamp else { return Self::Nothing };
+        let held = Held { stamp, items: wanted.clone() };
+        if hash.is_some_and(|hash| hash == held.hash()) { Self::This(held) } else { Self::Unknown(stamp) }
+    }
+
+    pub fn held(&self) -> Option<&Held<I>> {
+        if let Self::This(held) = self { Some(held) } else { None }
+    }
+
+    pub fn stamp(&self) -> Option<Stamp> {
+        match self {
+            Self::Nothing => None,
+            Self::Unknown(stamp) => Some(*stamp),
+            Self::This(held) => Some(held.stamp),
+        }
+    }
+}
+
+impl<I: Item> Held<I> {
+    pub fn hash(&self) -> String {
+        hash_items(self.stamp, self.items.iter().map(|(key, item)| (key, item.as_ref())))
+    }
+}

@@ -1,0 +1,105 @@
+//! What a proxy does not take, and what it keeps instead, so that everything else goes through.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use karman_contract::app::App;
+use karman_contract::name::AppId;
+use karman_contract::read::Reason;
+
+use super::decide::Items;
+
+#[derive(Debug, Default)]
+pub struct Exceptions {
+    refused: BTreeMap<AppId, RefusedApp>,
+    removal: Option<Removal>,
+}
+
+/// A version of an app that the proxy refused; it keeps the one it has.
+#[derive(Clone, Debug)]
+pub struct RefusedApp {
+    pub version: Arc<App>,
+    pub reasons: Vec<Reason>,
+}
+
+/// Apps that are gone from the store and that the proxy keeps until somebody says that this is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removal {
+    pub apps: BTreeSet<AppId>,
+    pub of: usize,
+}
+
+impl Exceptions {
+    /// What to send: what the store says, but for what the proxy is known to refuse.
+    pub fn apply(&mut self, apps: &Items<App>, has: &Items<App>) -> Items<App> {
+        // A new version gets its chance, and so does another set of removals.
+        self.refused.retain(|id, refused| apps.get(id) == Some(&refused.version));
+        let gone = || gone(apps, has);
+        if self.removal.as_ref().is_some_and(|removal| removal.apps != gone()) {
+            self.removal = None;
+        }
+
+        let mut wanted = apps.clone();
+        let kept = self.removal.iter().flat_map(|removal| &removal.apps);
+        for id in self.refused.keys().chain(kept) {
+            match has.get(id) {
+                Some(app) => drop(wanted.insert(id.clone(), Arc::clone(app))),
+                None => drop(wanted.remove(id)),
+            }
+        }
+        wanted
+    }
+
+    /// Takes note of the apps that a refusal names. False if it names none that was sent.
+    pub fn refuse(&mut self, apps: &Items<App>, reasons: &[Reason]) -> bool {
+        let mut by_app: BTreeMap<AppId, Vec<Reason>> = BTreeMap::new();
+        for reason in reasons {
+            let Some(id) = named_app(&reason.at).filter(|id| apps.contains_key(id) && !self.refused.contains_key(id)) else {
+                continue;
+            };
+            by_app.entry(id).or_default().push(reason.clone());
+        }
+        let found = !by_app.is_empty();
+        let refused = by_app.into_iter().filter_map(|(id, reasons)| {
+            let version = Arc::clone(apps.get(&id)?);
+            Some((id, RefusedApp { version, reasons }))
+        });
+        self.refused.extend(refused);
+        found
+    }
+
+    /// Takes note that the proxy doubts these removals. False if nothing is being removed.
+    pub fn hold_removal(&mut self, apps: &Items<App>, has: &Items<App>) -> bool {
+        let apps = gone(apps, has);
+        let found = !apps.is_empty();
+        self.removal = Some(Removal { apps, of: has.len() });
+        found
+    }
+
+    pub fn refused(&self) -> &BTreeMap<AppId, RefusedApp> {
+        &self.refused
+    }
+
+    pub fn removal(&self) -> Option<&Removal> {
+        self.removal.as_ref()
+    }
+
+    /// A proxy that was started anew may be another release: it is asked again.
+    pub fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    pub fn allow_removal(&mut self) {
+        self.removal = None;
+    }
+}
+
+fn gone(apps: &Items<App>, has: &Items<App>) -> BTreeSet<AppId> {
+    has.keys().filter(|id| !apps.contains_key(*id)).cloned().collect()
+}
+
+/// The app in `apps.todos.hosts[1]` or `put.todos`. An id holds neither dot nor bracket.
+fn named_app(at: &str) -> Option<AppId> {
+    let rest = at.strip_prefix("apps.").or_else(|| at.strip_prefix("put."))?;
+    rest.split(['.', '[']).next()?.parse().ok()
+}
