@@ -5,9 +5,12 @@
 
 pub mod admin;
 pub mod catalog;
+pub mod cli;
 pub mod compose;
 pub mod failure;
 pub mod layer;
 pub mod publish;
 pub mod signals;
 pub mod store;
+pub mod up;
+pub mod verbs;

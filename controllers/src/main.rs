@@ -1,3 +1,7 @@
 //! `karman`: the controllers and the operators' verbs, one subcommand each.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    karman::cli::main()
+}

@@ -1,0 +1,193 @@
+//! The command line: what can be asked for, and the one place that answers with an exit code.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use karman_contract::name::AppId;
+
+use crate::failure::{Exit, Failure};
+use crate::{publish, up, verbs};
+
+/// The control plane of Karman: the store, the controllers and the operators' verbs
+#[derive(Parser)]
+#[command(name = "karman", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run everything on this machine: proxy, controllers, a directory store and the sample app
+    Up(up::Up),
+    /// Put the proxy before an app that already runs, with no file at all
+    Try(up::Try),
+    /// Keep a proxy at what the store says
+    Publish(Publish),
+    /// Show the proxy, the publisher, and what is wrong
+    Status(Verb),
+    /// List the apps that the proxy serves
+    Apps(Verb),
+    /// Show one app: what is live, or with --effective where each value comes from
+    App(App),
+    /// Close an app for maintenance, or open it again
+    Maintenance(Maintenance),
+    /// Show what happened at the edge
+    Events(Events),
+    /// Become another program that ends when the one that started it does
+    #[command(hide = true)]
+    Child(up::child::Child),
+}
+
+/// Where the store and the proxy are.
+#[derive(Args)]
+struct Place {
+    /// The store's directory
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    store: PathBuf,
+
+    /// The proxy's admin socket [default: KARMAN_SOCKET, else run/admin.sock in the store or here]
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Publish {
+    #[command(flatten)]
+    place: Place,
+
+    /// Say that a mass removal is meant, or that this store is right although the proxy is ahead of it
+    #[arg(long)]
+    accept: bool,
+
+    /// Bring the proxy up to date and end
+    #[arg(long)]
+    once: bool,
+
+    /// Only read the store and say everything that is wrong with it
+    #[arg(long, conflicts_with_all = ["accept", "once"])]
+    check: bool,
+}
+
+#[derive(Args)]
+struct Verb {
+    #[command(flatten)]
+    place: Place,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct App {
+    /// The app's id
+    id: AppId,
+
+    /// Show every value that the store gives the app, with the file and line that it comes from
+    #[arg(long)]
+    effective: bool,
+
+    #[command(flatten)]
+    verb: Verb,
+}
+
+#[derive(Args)]
+struct Maintenance {
+    /// The app's id
+    id: AppId,
+
+    #[arg(value_name = "on|off", value_parser = clap::builder::PossibleValuesParser::new(["on", "off"]))]
+    switch: String,
+
+    /// When it ends by itself: 2026-12-01T18:00:00Z, or from now on 30m, 2h
+    #[arg(long, value_name = "TIME", value_parser = verbs::maintenance::parse_until)]
+    until: Option<jiff::Timestamp>,
+
+    /// Why, in words that visitors and colleagues may read
+    #[arg(long, value_name = "TEXT")]
+    why: Option<String>,
+
+    #[command(flatten)]
+    verb: Verb,
+}
+
+#[derive(Args)]
+struct Events {
+    /// Go on showing what happens
+    #[arg(long)]
+    follow: bool,
+
+    /// Only what came after this event
+    #[arg(long, value_name = "ID")]
+    since: Option<u64>,
+
+    #[command(flatten)]
+    verb: Verb,
+}
+
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help that was asked for is an error to clap, and none to us.
+            let code = if error.use_stderr() { ExitCode::from(Exit::Usage as u8) } else { ExitCode::SUCCESS };
+            let _ = error.print();
+            return code;
+        }
+    };
+    tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).with_ansi(false).init();
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("karman: {failure}");
+            ExitCode::from(failure.exit as u8)
+        }
+    }
+}
+
+/// Each command has a runtime of one thread: none of them computes for long, and a child process
+/// that is to end with us hangs on the thread that started it.
+#[tokio::main(flavor = "current_thread")]
+async fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Up(options) => up::up(options).await,
+        Command::Try(options) => up::try_app(options).await,
+        Command::Publish(Publish { place, check: true, .. }) => {
+            let apps = publish::check(place.store)?;
+            verbs::print(&format!("{apps} apps, no mistake\n"))
+        }
+        Command::Publish(Publish { place, accept, once, .. }) => {
+            publish::run(&publish::Options { socket: place.socket(), store: place.store, accept, once }).await
+        }
+        Command::Status(verb) => verbs::status::run(&verb.ready()).await,
+        Command::Apps(verb) => verbs::apps::run(&verb.ready()).await,
+        Command::App(App { id, effective: true, verb }) => verbs::effective::run(&id, &verb.ready()),
+        Command::App(App { id, verb, .. }) => verbs::app::run(&id, &verb.ready()).await,
+        Command::Maintenance(Maintenance { id, switch, until, why, verb }) => match switch.as_str() {
+            "on" => verbs::maintenance::on(&id, until, why, &verb.ready()).await,
+            _ => verbs::maintenance::off(&id, &verb.ready()).await,
+        },
+        Command::Events(Events { follow, since, verb }) => verbs::events::run(follow, since, &verb.ready()).await,
+        Command::Child(child) => Err(child.become_it()),
+    }
+}
+
+impl Verb {
+    fn ready(self) -> verbs::Asked {
+        verbs::Asked::new(self.place.socket(), self.place.store, self.json)
+    }
+}
+
+impl Place {
+    fn socket(&self) -> PathBuf {
+        let named = self.socket.clone().or_else(|| std::env::var_os("KARMAN_SOCKET").map(PathBuf::from));
+        named.unwrap_or_else(|| {
+            // Where `karman up` puts it, else where a proxy has it that was started by hand.
+            let of_up = self.store.join("run/admin.sock");
+            if of_up.exists() { of_up } else { Path::new("run/admin.sock").to_owned() }
+        })
+    }
+}

@@ -1,0 +1,93 @@
+//! What `karman up` puts into an empty directory: a store with comments, and the sample app.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use super::child::{Again, Service};
+use super::machine::{Machine, PROXY, PUBLISHER};
+use super::spoken;
+use crate::failure::Failure;
+use crate::store::dir::write::write_durably;
+use crate::store::{Directory, Found, Key, Kind};
+
+pub const HOST: &str = "todos.localhost";
+
+const INSTANCES: [&str; 2] = ["todos-1-a", "todos-1-b"];
+
+/// Long enough to see what an app with one instance less does.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// The files of a new store; the examples of `config/` are the same.
+const FILES: [(&str, &str); 3] = [
+    ("platform.yaml", include_str!("../../../config/store/platform.yaml")),
+    ("defaults.yaml", include_str!("../../../config/store/defaults.yaml")),
+    ("apps/todos.yaml", include_str!("../../../config/store/apps/todos.yaml")),
+];
+
+/// Fills a directory that is no store yet. What a person removed from one stays removed.
+pub fn fill(dir: &Path) -> Result<(), Failure> {
+    if dir.join("apps").exists() {
+        return Ok(());
+    }
+    for (name, text) in FILES {
+        let path = dir.join(name);
+        if !path.exists() {
+            write_durably(&path, text.as_bytes()).map_err(|error| Failure::system(path.display(), &error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the store still has the sample app.
+pub fn is_there(dir: &Path) -> bool {
+    !matches!(Directory::new(dir).look(&Key::new(Kind::App, "todos")), Found::Nothing)
+}
+
+/// The instances of the sample app; they share their todos through one file.
+pub fn services(program: &Path, dir: &Path) -> Result<Vec<Service>, Failure> {
+    let dir = fs::canonicalize(dir).map_err(|error| Failure::system(dir.display(), &error))?;
+    let service = |name: &str| Service {
+        name: name.to_owned(),
+        program: program.to_owned(),
+        arguments: ["--listen", "127.0.0.1:0", "--instance", name, "--data", "todos.log"].map(Into::into).into(),
+        log: Some(dir.join(format!("log/{name}.log"))),
+        dir: dir.clone(),
+        again: Again::After(AGAIN),
+    };
+    Ok(INSTANCES.map(service).into())
+}
+
+/// What runs, where to look, what to try.
+pub fn greeting(machine: &Machine, address: SocketAddr, after: Duration) -> String {
+    let dir = machine.dir.display();
+    let pid = |name: &str| machine.pids.get(name).map_or_else(|| "-".to_owned(), ToString::to_string);
+    let karman = std::env::args().next().unwrap_or_else(|| "karman".to_owned());
+    let store = if dir.to_string() == "data" { String::new() } else { format!(" --store {dir}") };
+    let mut text = String::new();
+    if is_there(&machine.dir) {
+        text.push_str(&format!("\nhttp://{HOST}:{}  the first page came after {}\n\n", address.port(), spoken(after)));
+    } else {
+        text.push_str(&format!("\nhttp://{address}  serves the apps of {dir}/apps, after {}\n\n", spoken(after)));
+    }
+    text.push_str(&format!("  proxy      pid {:<7}  logs in {dir}/log, settings in {dir}/edge.yaml\n", pid(PROXY)));
+    text.push_str(&format!("  publisher  pid {:<7}  watches the store in {dir}\n", pid(PUBLISHER)));
+    for (name, address) in &machine.addresses {
+        text.push_str(&format!("  {name}  pid {:<7}  {address}\n", pid(name)));
+    }
+    text.push_str("\nTry:\n");
+    if is_there(&machine.dir) {
+        let pids: Vec<_> = INSTANCES.iter().map(|name| pid(name)).collect();
+        text.push_str(&format!(
+            "  edit {dir}/apps/todos.yaml: 'state: maintenance' closes it; a mistake is shown below, line and caret\n"
+        ));
+        text.push_str(&format!("  kill -9 {:<14}  its tabs go on with the other instance; it is back after 5 s\n", pids[0]));
+        text.push_str(&format!("  kill -9 {:<14}  a page says that the app is down, and comes back with it\n", pids.join(" ")));
+    }
+    text.push_str(&format!(
+        "  {karman} status{store}, and: apps, app todos --effective, events --follow, maintenance todos on\n"
+    ));
+    text.push_str("Ctrl-C stops all of it.\n");
+    text
+}

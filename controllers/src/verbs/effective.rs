@@ -1,0 +1,139 @@
+//! `karman app ID --effective`: every value that the store gives an app, and where it comes from.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use karman_contract::name::AppId;
+use karman_contract::read::{Key as Field, Node, Place, Value as NodeValue};
+use karman_contract::yaml::parse_yaml;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::table::table;
+use super::{Asked, print, print_json};
+use crate::catalog::Catalog;
+use crate::failure::Failure;
+use crate::layer::{entries, field};
+use crate::row;
+use crate::store::{Directory, Entry, Key, Kind};
+
+#[derive(Debug, PartialEq, Serialize)]
+pub struct Setting {
+    pub path: String,
+    pub value: Value,
+    /// The file and line, or `built in`.
+    pub from: String,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    id: &'a AppId,
+    values: Vec<Setting>,
+    mistakes: Vec<String>,
+}
+
+/// Reads the store itself: this works without a proxy and without a publisher.
+pub fn run(id: &AppId, asked: &Asked) -> Result<(), Failure> {
+    let catalog = read(&asked.store, id);
+    let mistakes: Vec<_> = catalog.mistakes().values().map(ToString::to_string).collect();
+    let Some(values) = effective(&catalog, id) else {
+        let store = asked.store.root().display();
+        let mut message = format!("there is no app '{id}' in {store} that can be used");
+        mistakes.iter().for_each(|mistake| message.push_str(&format!("\n{mistake}")));
+        return Err(Failure::data(message));
+    };
+    if asked.json {
+        return print_json(&Answer { id, values, mistakes });
+    }
+    let rows: Vec<_> = values.iter().map(|Setting { path, value, from }| row![path, shown(value), from]).collect();
+    print(&table(&rows))?;
+    mistakes.iter().try_for_each(|mistake| print(&format!("\nthe last good version goes on:\n{mistake}\n")))
+}
+
+/// What the store says of one app, with the last good versions that a publisher remembers.
+fn read(store: &Directory, id: &AppId) -> Catalog {
+    let mut keys = vec![Key::single(Kind::Defaults)];
+    keys.extend([Kind::App, Kind::State, Kind::Instances].map(|kind| Key::of(kind, id)));
+    keys.extend([Kind::Plan, Kind::Page].into_iter().flat_map(|kind| store.keys(kind)));
+    let good = keys.iter().filter_map(|key| Some((key.clone(), store.recall(key)?)));
+    let mut catalog = Catalog::remembering(good);
+    catalog.update(keys.into_iter().map(|key| (key.clone(), store.look(&key))).collect(), Timestamp::now());
+    catalog
+}
+
+pub fn effective(catalog: &Catalog, id: &AppId) -> Option<Vec<Setting>> {
+    let app = catalog.apps().get(id)?;
+    let layers = layers(catalog, id);
+    let mut values = Vec::new();
+    flatten(&serde_json::to_value(app.as_ref()).ok()?, &mut Vec::new(), &mut |path, value| {
+        let from = layers.iter().find_map(|(file, node)| Some((file, find(node, path)?)));
+        let from = match from {
+            Some((file, Some(place))) => format!("{file}:{}", place.line),
+            Some((file, None)) => file.clone(),
+            None => "built in".to_owned(),
+        };
+        values.push(Setting { path: path.join("."), value: value.clone(), from });
+    });
+    Some(values)
+}
+
+/// The entries that speak of the app as layers of one, the highest first.
+fn layers(catalog: &Catalog, id: &AppId) -> Vec<(String, Node)> {
+    let entry = |key: Key| catalog.entry(&key).cloned();
+    let own = entry(Key::of(Kind::App, id));
+    let plan = own.as_ref().and_then(|own| entry(Key::new(Kind::Plan, &own.plan()?.name)));
+    let below = [own, plan, entry(Key::single(Kind::Defaults))].into_iter().flatten();
+    let state = entry(Key::of(Kind::State, id)).and_then(|entry| Some((entry.file.clone(), state_layer(&entry)?)));
+    let instances = entry(Key::of(Kind::Instances, id)).and_then(|entry| {
+        let node = parse_yaml(&entry.text).ok()?;
+        Some((entry.file.clone(), map(vec![("instances", Some(node))])))
+    });
+    let below = below.filter_map(|entry: Arc<Entry>| Some((entry.file.clone(), entry.layer()?.clone())));
+    state.into_iter().chain(instances).chain(below).collect()
+}
+
+fn state_layer(entry: &Entry) -> Option<Node> {
+    let node = parse_yaml(&entry.text).ok()?;
+    let of = |name| field(&node, name).cloned();
+    Some(map(vec![("state", of("state")), ("note", Some(map(vec![("by", of("by")), ("why", of("why"))])))]))
+}
+
+fn map(fields: Vec<(&str, Option<Node>)>) -> Node {
+    let fields = fields.into_iter().filter_map(|(name, node)| {
+        let node = node?;
+        Some((Field { name: name.to_owned(), place: node.place }, node))
+    });
+    Node { value: NodeValue::Map(fields.collect()), place: None }
+}
+
+/// Where a layer sets this value; `None` if it does not.
+fn find(node: &Node, path: &[String]) -> Option<Option<Place>> {
+    let Some((first, rest)) = path.split_first() else { return Some(node.place) };
+    let (name, node) = entries(node).iter().find(|(name, _)| name.name == *first)?;
+    match rest {
+        [] => Some(name.place),
+        rest => find(node, rest),
+    }
+}
+
+/// Calls `leaf` with every value that is not a map with something in it.
+fn flatten(value: &Value, path: &mut Vec<String>, leaf: &mut impl FnMut(&[String], &Value)) {
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            for (name, value) in fields {
+                path.push(name.clone());
+                flatten(value, path, leaf);
+                path.pop();
+            }
+        }
+        value => leaf(path, value),
+    }
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(", ")),
+        value => value.to_string(),
+    }
+}

@@ -1,0 +1,135 @@
+//! `karman maintenance ID on|off`: writes `state/ID.json` and waits until the edge does so.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use karman_contract::app::AppState;
+use karman_contract::name::AppId;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use super::{Asked, print, print_json};
+use crate::admin::AdminError;
+use crate::failure::{Exit, Failure};
+use crate::layer::{field, place_of};
+use crate::store::dir::write::{remove, write_json};
+use crate::store::{Found, Key, Kind};
+
+/// How long the way from the store to the edge may take before somebody should look.
+const LIVE_WITHIN: Duration = Duration::from_secs(5);
+
+/// `state/ID.json`, as it is written.
+#[derive(Serialize)]
+struct Written<'a> {
+    state: AppState,
+    by: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    app: &'a AppId,
+    maintenance: bool,
+    live: bool,
+}
+
+/// A time such as `2026-12-01T18:00:00Z`, or a span from now on such as `30m`.
+pub fn parse_until(text: &str) -> Result<Timestamp, String> {
+    let now = Timestamp::now();
+    let until = match text.parse::<SignedDuration>() {
+        Ok(span) => now.checked_add(span).map_err(|error| error.to_string())?,
+        Err(_) => text.parse().map_err(|_| "wanted a time such as 2026-12-01T18:00:00Z, or from now on 30m or 2h".to_owned())?,
+    };
+    if until > now { Ok(until) } else { Err("that time is over".to_owned()) }
+}
+
+pub async fn on(id: &AppId, until: Option<Timestamp>, why: Option<String>, asked: &Asked) -> Result<(), Failure> {
+    state_that_may_change(id, asked)?;
+    let by = by();
+    let written = Written { state: AppState::Maintenance, by: &by, why: why.as_deref(), until };
+    let path = asked.store.path_of(&Key::of(Kind::State, id));
+    write_json(&path, &written).map_err(|error| Failure::system(path.display(), &error))?;
+    wait_until_live(id, true, asked).await
+}
+
+pub async fn off(id: &AppId, asked: &Asked) -> Result<(), Failure> {
+    state_that_may_change(id, asked)?;
+    if let Found::Entry(entry) = asked.store.look(&Key::of(Kind::App, id))
+        && let Some(layer) = entry.layer()
+        && field(layer, "state")
+            .is_some_and(|node| matches!(&node.value, karman_contract::read::Value::String(s) if s == "maintenance"))
+    {
+        let line = place_of(layer, "state").map_or(0, |place| place.line);
+        return Err(Failure::usage(format!("{}:{line} says maintenance itself: change it there", entry.file)));
+    }
+    let path = asked.store.path_of(&Key::of(Kind::State, id));
+    remove(&path).map_err(|error| Failure::system(path.display(), &error))?;
+    wait_until_live(id, false, asked).await
+}
+
+/// Refuses what this verb would spoil: an app that is not there, a state that a person wrote, and
+/// one that says something else than maintenance.
+fn state_that_may_change(id: &AppId, asked: &Asked) -> Result<(), Failure> {
+    if let Found::Nothing = asked.store.look(&Key::of(Kind::App, id)) {
+        let store = asked.store.root().display();
+        return Err(Failure::usage(format!("there is no app '{id}' in the store {store}: no apps/{id}.yaml")));
+    }
+    let key = Key::of(Kind::State, id);
+    let found = asked.store.look(&key);
+    let file = match &found {
+        Found::Nothing => return Ok(()),
+        Found::Entry(entry) => entry.file.clone(),
+        Found::Broken(mistakes) => mistakes.file.clone(),
+    };
+    if file != format!("{key}.json") {
+        return Err(Failure::usage(format!(
+            "{file} was written by a person, and verbs leave such files alone: edit or remove it"
+        )));
+    }
+    let state = found.entry().and_then(|entry| entry.state());
+    if let Some(state) = state.filter(|state| !matches!(state.state, AppState::Running | AppState::Maintenance)) {
+        let (word, by) = (state.state.as_str(), state.by.as_deref().unwrap_or("somebody"));
+        return Err(Failure::usage(format!("{id} is {word} by {by} ({file}), which this would undo")));
+    }
+    Ok(())
+}
+
+async fn wait_until_live(id: &AppId, maintenance: bool, asked: &Asked) -> Result<(), Failure> {
+    let done = if maintenance { "is closed for maintenance" } else { "is open again" };
+    let deadline = Instant::now() + LIVE_WITHIN;
+    loop {
+        let not_live = match asked.admin.app(id).await {
+            Ok(app) if (app.app.get("state").and_then(Value::as_str) == Some("maintenance")) == maintenance => break,
+            Ok(_) => {
+                Failure::new(Exit::NotNow, "written to the store, but the edge does not do it yet: 'karman status' says why")
+            }
+            Err(AdminError::Gone(why)) => {
+                let nobody = Failure::nothing_answers(asked.admin.socket(), why);
+                return Err(Failure::new(
+                    nobody.exit,
+                    format!("written to the store; the edge does it once it is reached\n{nobody}"),
+                ));
+            }
+            Err(error) => error.failure(asked.admin.socket()),
+        };
+        if Instant::now() > deadline {
+            return Err(match asked.publisher().pid {
+                Some(_) => not_live,
+                None => Failure::new(Exit::Unavailable, "written to the store, but no publisher runs: start 'karman publish'"),
+            });
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    if asked.json { print_json(&Answer { app: id, maintenance, live: true }) } else { print(&format!("{id} {done}\n")) }
+}
+
+/// Who asks, for those who find it later.
+fn by() -> String {
+    let user =
+        ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
+    user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
+}
