@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -35,9 +35,36 @@ pub struct Connection {
     pub local: SocketAddr,
     /// Its place among the connections that the process may have; a client's has one.
     slot: Option<Slot>,
+    fresh: Option<Fresh>,
     deadline: Deadline,
     /// The timer, and the deadline that it was set to.
     timer: Option<(Pin<Box<Sleep>>, u64)>,
+}
+
+/// A connection whose first request has not come yet, counted for as long as that is so.
+#[derive(Debug)]
+pub struct Fresh {
+    count: Arc<AtomicUsize>,
+    heard: AtomicBool,
+}
+
+impl Fresh {
+    pub fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Relaxed);
+        Self { count: Arc::clone(count), heard: AtomicBool::new(false) }
+    }
+
+    fn hear(&self) {
+        if !self.heard.swap(true, Relaxed) {
+            self.count.fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        self.hear();
+    }
 }
 
 /// A place among the connections that the process may have open, given back when dropped.
@@ -65,16 +92,30 @@ impl Deadline {
 }
 
 impl Connection {
-    pub fn new(stream: TcpStream, peer: SocketAddr, local: SocketAddr, slot: Option<Slot>) -> Self {
+    pub fn new(stream: TcpStream, peer: SocketAddr, local: SocketAddr) -> Self {
         // Small frames must not wait for an acknowledgement; a socket that refuses the option still works.
         let _ = stream.set_nodelay(true);
         Self {
             stream: BufWriter::with_capacity(WRITE_BUFFER, stream),
             peer,
             local,
-            slot,
+            slot: None,
+            fresh: None,
             deadline: Deadline::default(),
             timer: None,
+        }
+    }
+
+    /// A client's connection: it has a slot, and is fresh until its first request is there.
+    pub fn of_client(self, slot: Slot, fresh: Fresh) -> Self {
+        Self { slot: Some(slot), fresh: Some(fresh), ..self }
+    }
+
+    /// A request has come.
+    pub fn hear(&self) {
+        self.deadline.clear();
+        if let Some(fresh) = &self.fresh {
+            fresh.hear();
         }
     }
 

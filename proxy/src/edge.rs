@@ -1,7 +1,7 @@
 //! All that the parts of the running proxy share: one value, made once, in start-up order.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
@@ -47,6 +47,8 @@ pub struct Edge {
 /// Numbers of the process that belong to no app.
 #[derive(Debug, Default)]
 pub struct Counts {
+    /// Connections whose first request has not come yet.
+    pub fresh: Arc<AtomicUsize>,
     /// Requests that wait for an instance.
     pub held: AtomicU64,
     pub retries_sent: AtomicU64,

@@ -38,6 +38,7 @@ pub struct Exchange {
     /// The request's host in lower case, without port; empty until it is known to be one.
     pub host: String,
     pub method: http::Method,
+    /// Without its query, which may hold a secret.
     pub path: String,
     /// The table that routed the request. One that was held goes on with the table that released it.
     pub table: Option<Arc<Apps>>,
@@ -100,10 +101,6 @@ impl Exchange {
     /// Where the request is counted.
     pub fn vitals<'a>(&'a self, edge: &'a Edge) -> &'a AppVitals {
         self.app.as_ref().map_or(&edge.nobody, |app| &app.vitals)
-    }
-
-    pub fn path_without_query(&self) -> &str {
-        self.path.split('?').next().unwrap_or_default()
     }
 
     pub fn seconds(count: u32) -> Duration {

@@ -11,7 +11,7 @@ use pingora_core::server::ShutdownWatch;
 use pingora_proxy::HttpProxy;
 use tokio::net::{TcpListener, TcpSocket};
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Fresh};
 use crate::edge::Edge;
 use crate::proxy::Proxy;
 
@@ -45,7 +45,7 @@ pub async fn accept(listener: TcpListener, http: Arc<HttpProxy<Proxy>>, edge: Ar
         match (accepted, slot) {
             (Ok((stream, peer)), Ok(slot)) => {
                 failing = false;
-                let connection = Connection::new(stream, peer, local, Some(slot));
+                let connection = Connection::new(stream, peer, local).of_client(slot, Fresh::new(&edge.counts.fresh));
                 tokio::spawn(serve(connection, Arc::clone(&http), Arc::clone(&edge), stop.clone()));
             }
             (Err(e), _) => {
@@ -70,6 +70,10 @@ async fn serve(connection: Connection, http: Arc<HttpProxy<Proxy>>, edge: Arc<Ed
     session.set_keepalive_reuses_remaining(u32::try_from(limits.keepalive_requests).ok());
     let mut reused = http.process_new_http(session, &stop).await;
     while let Some((stream, settings)) = reused.map(ReusedHttpStream::consume) {
+        // Idle first, then a head: a client that drips its bytes gets no more time than both together.
+        if let Some(connection) = Connection::of(&stream) {
+            connection.deadline().set(limits.keepalive + limits.head);
+        }
         let mut session = ServerSession::new_http1(stream);
         if let Some(settings) = settings {
             settings.apply_to_session(&mut session);

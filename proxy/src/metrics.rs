@@ -119,9 +119,12 @@ impl Scrape {
             MetricType::Gauge,
             |metric| {
                 let limits = &edge.settings.limits;
-                let held: u32 = self.table.iter().map(|app| app.vitals.held.load(Relaxed)).sum();
                 gauge(metric, &[("limit", "connections")], edge.connections() as f64 / limits.connections as f64)?;
-                gauge(metric, &[("limit", "held_requests")], f64::from(held) / (limits.held_requests as f64).max(1.0))
+                gauge(
+                    metric,
+                    &[("limit", "held_requests")],
+                    edge.counts.held.load(Relaxed) as f64 / (limits.held_requests as f64).max(1.0),
+                )
             },
         )?;
         family(encoder, "karman_processes", "Processes of this edge, by role", MetricType::Gauge, |metric| {

@@ -34,9 +34,12 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: ShutdownW
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             continue;
         };
-        let connection = Connection::new(stream, peer, local, slot);
+        let connection = Connection::new(stream, peer, local);
         let admin = Arc::clone(&admin);
-        tokio::spawn(http_server::serve(Box::new(connection), BODY_BYTES_MAX, move |call| answer(Arc::clone(&admin), call)));
+        tokio::spawn(async move {
+            http_server::serve(Box::new(connection), BODY_BYTES_MAX, |call| answer(Arc::clone(&admin), call)).await;
+            drop(slot);
+        });
     }
 }
 

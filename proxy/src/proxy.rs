@@ -52,7 +52,7 @@ impl ProxyHttp for Proxy {
     async fn request_filter(&self, session: &mut Session, x: &mut Exchange) -> Result<bool> {
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
         if let Some(connection) = connection(session) {
-            connection.deadline().clear();
+            connection.hear();
         }
         self.read_head(session, x).map_err(|code| stop(x, code))?;
         self.find_app(x).map_err(|code| stop(x, code))?;

@@ -17,6 +17,7 @@ use pingora_proxy::HttpProxy;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{RwLock, Semaphore, watch};
+use tokio::task::JoinSet;
 
 use crate::access_log::AccessLog;
 use crate::admin::{self, Admin};
@@ -75,8 +76,9 @@ pub async fn run(settings: Settings, upgrade: bool) -> Result<(), StartError> {
     let (stop, stopped) = watch::channel(false);
     let http = Arc::new(http(&edge));
     tokio::spawn(Arc::clone(&edge.tunnels).sweep());
+    let mut accepting = JoinSet::new();
     for client in duplicates(&clients)? {
-        tokio::spawn(listener::accept(client, Arc::clone(&http), Arc::clone(&edge), stopped.clone()));
+        accepting.spawn(listener::accept(client, Arc::clone(&http), Arc::clone(&edge), stopped.clone()));
     }
     if let Some(probe) = duplicates(probe.as_slice())?.pop() {
         // Probes are answered until the end: a load balancer has to hear that we are draining.
@@ -95,6 +97,10 @@ pub async fn run(settings: Settings, upgrade: bool) -> Result<(), StartError> {
     edge.draining.store(true, Relaxed);
     edge.events.tell(EventKind::EdgeDraining, About::default());
     let _ = stop.send(true);
+    // Until these have ended, one more connection may be accepted than is counted.
+    accepting.join_all().await;
+    let _ = tokio::time::timeout(FIRST_REQUEST_TIMEOUT, first_requests(&edge)).await;
+    // From here on a connection that is idle is closed.
     http.http_cleanup().await;
     drain(&edge, end).await;
     edge.events.tell(EventKind::EdgeStopped, About::default());
@@ -106,6 +112,9 @@ pub async fn run(settings: Settings, upgrade: bool) -> Result<(), StartError> {
     Ok(())
 }
 
+/// How long, at the end, a client that was accepted may take to send its first request. It was not
+/// refused, so it is answered; a browser that connected in advance and says nothing is not waited for.
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the access log may take to write its last lines.
 const LOG_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The part of the grace over which tunnels are closed; the rest is for their last bytes.
@@ -225,6 +234,12 @@ async fn wait(
                 Err(e) => return Err(StartError { what: "offer the listeners to a next process".to_owned(), cause: e }),
             },
         }
+    }
+}
+
+async fn first_requests(edge: &Edge) {
+    while edge.counts.fresh.load(Relaxed) > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

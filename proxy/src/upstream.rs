@@ -31,7 +31,7 @@ pub async fn connect(address: SocketAddr, timeout: Duration) -> Result<HttpSessi
 
 fn stream(socket: TcpStream, address: SocketAddr) -> Stream {
     let local = socket.local_addr().unwrap_or(address);
-    Box::new(Connection::new(socket, address, local, None))
+    Box::new(Connection::new(socket, address, local))
 }
 
 /// Asks for a path and gives the status of the answer, whatever it is, if it is HTTP.

@@ -9,6 +9,9 @@ mod rig;
 /// Documents that come in while traffic flows.
 #[path = "edge/changes.rs"]
 mod changes;
+/// The real clients: npm's, and a browser.
+#[path = "edge/clients.rs"]
+mod clients;
 /// Instances that die, hang, reset, refuse and come back.
 #[path = "edge/failures.rs"]
 mod failures;
@@ -24,9 +27,6 @@ mod sockets;
 /// The same client at the same instance, with cookies and without.
 #[path = "edge/stickiness.rs"]
 mod stickiness;
-/// The real clients: npm's, and a browser.
-#[path = "edge/clients.rs"]
-mod clients;
 /// Logs, metrics and events.
 #[path = "edge/telling.rs"]
 mod telling;

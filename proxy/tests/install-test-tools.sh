@@ -17,7 +17,6 @@ install_packages() {
     command -v npm >/dev/null || missing+=(npm)
     # Chromium alone has no letters to draw with.
     [[ -x /usr/bin/chromium ]] || missing+=(chromium fonts-liberation)
-    [[ -x /usr/sbin/nginx ]] || missing+=(nginx-light)
 
     if ((${#missing[@]} == 0)); then
         return
@@ -26,7 +25,7 @@ install_packages() {
         exit 1
     fi
     echo "test tools: installing ${missing[*]}"
-    without_services apt_install "${missing[@]}"
+    apt_install "${missing[@]}"
 }
 
 # A page of apt's own words is only of interest when it failed.
@@ -40,20 +39,6 @@ apt_install() {
         return 1
     fi
     rm "$said"
-}
-
-# Debian starts a service as soon as it is installed, and at every boot. The tests run their own, on ports of their own.
-without_services() {
-    local policy=/usr/sbin/policy-rc.d
-    if [[ ! -e $policy ]]; then
-        trap "rm -f $policy" EXIT
-        printf '#!/bin/sh\nexit 101\n' >$policy
-        chmod +x $policy
-    fi
-    "$@"
-    if [[ " $* " == *" nginx-light "* && -d /run/systemd/system ]]; then
-        systemctl disable --quiet nginx
-    fi
 }
 
 check_node() {

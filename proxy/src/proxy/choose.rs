@@ -9,6 +9,7 @@ use karman_contract::code::Code;
 
 use super::Proxy;
 use crate::caller::{Absence, SockJsPart, hold};
+use crate::edge::Edge;
 use crate::exchange::{Chosen, Counted, Exchange};
 use crate::pick::{Wish, absence, pick};
 use crate::table::App;
@@ -18,29 +19,27 @@ use crate::vitals::InFlight;
 impl Proxy {
     /// Gives the request an instance; waits for one as long as its caller would.
     pub(super) async fn choose(&self, x: &mut Exchange) -> Result<SocketAddr, Code> {
-        let mut waiting: Option<(Instant, Counted)> = None;
+        let mut waiting: Option<Waiting> = None;
         loop {
             let Some(app) = x.app.clone() else { return Err(Code::Internal) };
             // Registered before looking, so that a change in between is not missed.
             let changed = app.vitals.changed.notified();
-            let lacks = match self.look(x, &app) {
-                Ok(address) => {
-                    if let Some((since, _)) = &waiting {
-                        x.ms.hold = Some(since.elapsed());
-                    }
-                    return Ok(address);
-                }
+            let found = self.look(x, &app);
+            x.ms.hold = waiting.as_ref().map(|waiting| waiting.since.elapsed());
+            let lacks = match found {
+                Ok(address) => return Ok(address),
                 Err(lacks) => lacks,
             };
+            let code = if lacks == Absence::Starting { Code::AppStarting } else { Code::AppDown };
             let part = SockJsPart::of(&x.path, &app.wire.sockjs.prefix);
             let patience = hold(x.caller, part, lacks);
-            let since = waiting.as_ref().map_or_else(Instant::now, |(since, _)| *since);
-            let code = if lacks == Absence::Starting { Code::AppStarting } else { Code::AppDown };
-            if patience.is_zero() || !self.may_wait(&waiting) {
+            if patience.is_zero() {
                 return Err(code);
             }
-            let guard = waiting.take().map_or_else(|| self.wait(&app), |(_, guard)| guard);
-            waiting = Some((since, guard));
+            let since = match &waiting {
+                Some(waiting) => waiting.since,
+                None => waiting.insert(Waiting::new(&self.edge, &app).ok_or(code)?).since,
+            };
             let deadline = tokio::time::Instant::from_std(since + patience);
             if tokio::time::timeout_at(deadline, changed).await.is_err() {
                 x.ms.hold = Some(since.elapsed());
@@ -55,7 +54,7 @@ impl Proxy {
         if app.vitals.is_down() {
             return Err(absence(app));
         }
-        let session = SockJsPart::of(x.path_without_query(), &app.wire.sockjs.prefix).and_then(SockJsPart::polling_session);
+        let session = SockJsPart::of(&x.path, &app.wire.sockjs.prefix).and_then(SockJsPart::polling_session);
         let wish = Wish { bound: x.bound, session, tried: &x.tried };
         let picked = pick(app, wish, |n| fastrand::usize(..n));
         match picked {
@@ -88,14 +87,6 @@ impl Proxy {
             x.app = known;
             x.table = Some(table);
         }
-    }
-
-    fn may_wait(&self, waiting: &Option<(Instant, Counted)>) -> bool {
-        waiting.is_some() || self.edge.counts.held.load(Relaxed) < self.edge.settings.limits.held_requests as u64
-    }
-
-    fn wait(&self, app: &Arc<App>) -> Counted {
-        Counted::new(&app.vitals, |vitals| &vitals.held)
     }
 
     /// The chosen instance could not be reached. Says whether the request may go to another one.
@@ -149,5 +140,29 @@ impl Proxy {
         if let (Some(app), Some(chosen)) = (&x.app, &x.chosen) {
             self.edge.health.connected(app, &chosen.id, &chosen.in_flight.instance);
         }
+    }
+}
+
+/// A request that waits for an instance: one of `limits.held_requests`, and counted at its app.
+struct Waiting {
+    since: Instant,
+    edge: Arc<Edge>,
+    _app: Counted,
+}
+
+impl Waiting {
+    /// `None` if as many wait as may.
+    fn new(edge: &Arc<Edge>, app: &App) -> Option<Self> {
+        let waits = edge.counts.held.fetch_add(1, Relaxed);
+        // Made before the limit is looked at, so that giving up takes the count back.
+        let waiting =
+            Self { since: Instant::now(), edge: Arc::clone(edge), _app: Counted::new(&app.vitals, |vitals| &vitals.held) };
+        (waits < edge.settings.limits.held_requests as u64).then_some(waiting)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.edge.counts.held.fetch_sub(1, Relaxed);
     }
 }

@@ -39,7 +39,10 @@ impl Client {
     }
 
     fn start_at(url: &str, script: &str, before: &[&str], after: &[&str]) -> Self {
-        assert!(clients().join("node_modules").exists(), "the Node packages are missing: 'make test' installs them, or proxy/tests/install-test-tools.sh");
+        assert!(
+            clients().join("node_modules").exists(),
+            "the Node packages are missing: 'make test' installs them, or proxy/tests/install-test-tools.sh"
+        );
         let mut process = Command::new("node")
             .current_dir(clients())
             .arg(script)
@@ -113,7 +116,12 @@ async fn sockjs_client_works_on_both_transports_with_and_without_cookies() {
     let (edge, _a, _b) = two_samples().await;
     for transport in ["websocket", "xhr-polling"] {
         for cookies in ["yes", "no"] {
-            let client = Client::start(&edge, "sockjs.mjs", &[], &["--host", HOST, "--transport", transport, "--cookies", cookies]);
+            let client = Client::start(
+                &edge,
+                "sockjs.mjs",
+                &[],
+                &["--host", HOST, "--transport", transport, "--cookies", cookies, "--sessions", "20"],
+            );
             let seen = client.holds().await;
             let instances = seen.last().unwrap()["instances"].as_array().unwrap().len();
             match cookies {
@@ -129,7 +137,7 @@ async fn the_sockjs_server_that_meteor_pins_works_behind_the_edge() {
     let (edge, _a, _b) = two_sockjs_servers().await;
     for transport in ["websocket", "xhr-polling"] {
         for cookies in ["yes", "no"] {
-            let options = ["--host", HOST, "--speak", "echo", "--transport", transport, "--cookies", cookies];
+            let options = ["--host", HOST, "--speak", "echo", "--transport", transport, "--cookies", cookies, "--sessions", "20"];
             Client::start(&edge, "sockjs.mjs", &[], &options).holds().await;
         }
     }
@@ -152,7 +160,7 @@ async fn a_plain_websocket_pings_carries_large_messages_and_closes_cleanly() {
 async fn a_browser_keeps_its_cookie_on_both_transports() {
     let (edge, _a, _b) = two_samples().await;
     let out = screenshots();
-    Client::start_at(&url(&edge), "browser.mjs", &["cookie"], &[out.to_str().unwrap()]).holds().await;
+    Client::start_at(&url(&edge), "browser.mjs", &["cookie"], &[out.to_str().unwrap(), "--cookie", "karman"]).holds().await;
 }
 
 #[tokio::test]
@@ -173,7 +181,9 @@ fn url(edge: &Edge) -> String {
 async fn look(url: &str, name: &str, status: u16, code: &str, headline: &str, more: &[&str]) {
     let out = screenshots();
     let status = status.to_string();
-    let options = [&[out.to_str().unwrap(), "--name", name, "--status", &status, "--error", code, "--headline", headline][..], more].concat();
+    let options =
+        [&[out.to_str().unwrap(), "--name", name, "--status", &status, "--error", code, "--headline", headline][..], more]
+            .concat();
     let seen = Client::start_at(url, "browser.mjs", &["page"], &options).holds().await;
     assert!(seen.len() >= 5, "{seen:?}");
     for picture in [format!("{name}-320-dark.png"), format!("{name}-1200-light.png")] {
