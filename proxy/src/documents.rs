@@ -85,15 +85,14 @@ impl<T: Table> Held<T> {
     /// Loads the last good document; without one the table is empty.
     pub fn load(dir: &Path) -> io::Result<Restored<T>> {
         let (mut saved, mut loaded) = Saved::open(dir, T::Item::DOCUMENT)?;
-        let mut warnings = Vec::new();
-        let (mut table, mut changes) = loop {
-            warnings.append(&mut loaded.warnings);
-            let Some((stamp, text)) = loaded.snapshot.take() else { break (T::default(), Vec::new()) };
+        let (mut table, mut changes, mut warnings) = loop {
+            // Each time all of them: what was passed over before is named again.
+            let warnings = std::mem::take(&mut loaded.warnings);
+            let Some((stamp, text)) = loaded.snapshot.take() else { break (T::default(), Vec::new(), warnings) };
             match parse(&text).and_then(|document| T::default().replaced_by(document)) {
-                Ok(built) => break built,
+                Ok((table, changes)) => break (table, changes, warnings),
                 Err(reasons) => {
                     let why = format!("the saved {} of {stamp} cannot be used: {}", T::Item::DOCUMENT, said(&reasons));
-                    warnings.push(why.clone());
                     loaded = saved.fall_back(&why)?;
                 }
             }
@@ -162,10 +161,9 @@ impl<T: Table> Held<T> {
         let (next, changes) = table.changed_by(delta).map_err(|reasons| Refusal::Refused { reasons })?;
         let next = self.publish(next);
         follow(changes);
-        let on_disk = match json {
-            Ok(json) if !saved.wants_whole() => saved.save_delta(attempted, &json),
-            _ => saved.save_whole(attempted, |out| next.write(out)),
-        };
+        let on_disk = json.map_err(Into::into).and_then(|json| saved.save_delta(attempted, &json));
+        // The journal first, also where a snapshot is due: a torn snapshot then costs no change.
+        let on_disk = if saved.wants_whole() { saved.save_whole(attempted, |out| next.write(out)) } else { on_disk };
         Ok(self.applied(attempted, on_disk))
     }
 

@@ -19,6 +19,7 @@ use crate::edge::Edge;
 use crate::exchange::Exchange;
 use crate::headers::{ERROR, REQUEST_ID};
 use crate::pages::{self, PageInput};
+use crate::table::App;
 
 /// Which code a failure of pingora's is. `None`: the client is gone, nobody is left to answer.
 pub fn code_of(e: &Error, response_started: bool) -> Option<Code> {
@@ -55,7 +56,7 @@ pub fn retry_after(code: Code, chance: f64) -> Option<u32> {
 
 /// When a page comes back by itself, in seconds: never for what only its owner can end.
 fn refresh_after(code: Code, method: &Method, chance: f64) -> Option<u32> {
-    let waits = code.status() == 503 && !matches!(code, Code::AppStopped | Code::AppSuspended);
+    let waits = matches!(code.status(), 502..=504) && !matches!(code, Code::AppStopped | Code::AppSuspended);
     // A form that was posted must not be posted again.
     let harmless = matches!(*method, Method::GET | Method::HEAD);
     (waits && harmless).then(|| (20.0 + 20.0 * chance).round() as u32)
@@ -87,7 +88,8 @@ fn compose(edge: &Edge, x: &Exchange, code: Code) -> Result<(ResponseHeader, Byt
     header.insert_header(REQUEST_ID, &x.request_id)?;
     header.insert_header(CACHE_CONTROL, "no-store")?;
     header.insert_header(X_CONTENT_TYPE_OPTIONS, "nosniff")?;
-    if let Some(seconds) = retry_after(shown, fastrand::f64()) {
+    let retry = retry_after(shown, fastrand::f64());
+    if let Some(seconds) = retry {
         header.insert_header(RETRY_AFTER, seconds)?;
     }
     if shown == Code::MethodNotAllowed {
@@ -101,7 +103,7 @@ fn compose(edge: &Edge, x: &Exchange, code: Code) -> Result<(ResponseHeader, Byt
                 header.insert_header(REFRESH, seconds)?;
             }
             header.insert_header(CONTENT_TYPE, "text/html; charset=utf-8")?;
-            page(edge, x, shown, refresh, &mut header)?
+            page(edge, x, shown, retry, refresh, &mut header)?
         }
         Caller::Api | Caller::Asset | Caller::SockJs => {
             header.insert_header(CONTENT_TYPE, "application/json")?;
@@ -112,14 +114,23 @@ fn compose(edge: &Edge, x: &Exchange, code: Code) -> Result<(ResponseHeader, Byt
     Ok((header, Bytes::from(body)))
 }
 
-fn page(edge: &Edge, x: &Exchange, code: Code, refresh: Option<u32>, header: &mut ResponseHeader) -> Result<String> {
+fn page(
+    edge: &Edge,
+    x: &Exchange,
+    code: Code,
+    retry: Option<u32>,
+    refresh: Option<u32>,
+    header: &mut ResponseHeader,
+) -> Result<String> {
     let app = x.app.as_deref();
     let since = app.map(|app| app.vitals.down_since.load(std::sync::atomic::Ordering::Relaxed)).filter(|since| *since != 0);
     let since = since.and_then(|since| Timestamp::from_millisecond(i64::try_from(since).ok()?).ok());
     let input = PageInput {
         app: app.map(|app| app.id.as_str()),
         host: &x.host,
+        retry_seconds: retry,
         refresh_seconds: refresh,
+        updating: code == Code::AppDown && app.is_some_and(App::is_rolling),
         since,
         ..PageInput::new(code, &x.request_id, Timestamp::now())
     };

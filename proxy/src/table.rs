@@ -5,7 +5,6 @@ pub mod shards;
 mod tests;
 
 use std::io::Write;
-use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use karman_contract::app::{App as Wire, DrainSticky, InstanceState};
@@ -289,8 +288,9 @@ impl App {
         self.instances.iter().any(|instance| Arc::ptr_eq(&instance.vitals, vitals))
     }
 
-    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        self.instances.iter().map(|instance| instance.vitals.address)
+    /// Whether one release is taking over from another: some instances come or go, and none serves.
+    pub fn is_rolling(&self) -> bool {
+        !self.instances.is_empty() && !self.instances.iter().any(Instance::takes_new_clients)
     }
 }
 

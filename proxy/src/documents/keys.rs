@@ -38,9 +38,8 @@ impl HeldKeys {
     /// Loads the keys, or makes one and saves it, so that cookies hold over a restart.
     pub fn load(dir: &Path) -> io::Result<(Self, Vec<String>)> {
         let (mut saved, mut loaded) = Saved::open(dir, DocumentName::Keys)?;
-        let mut warnings = Vec::new();
-        let document = loop {
-            warnings.append(&mut loaded.warnings);
+        let (document, warnings) = loop {
+            let mut warnings = std::mem::take(&mut loaded.warnings);
             let Some((stamp, text)) = loaded.snapshot.take() else {
                 let document = KeysDocument { cookie: vec![random_key()?], stamp: OWN, ticket: Vec::new() };
                 let json = serde_json::to_vec(&document)?;
@@ -49,13 +48,12 @@ impl HeldKeys {
                         "the edge's own cookie key was not saved, clients will be bound anew after a restart: {e}"
                     ));
                 }
-                break document;
+                break (document, warnings);
             };
             match parse(&text) {
-                Ok(document) => break document,
+                Ok(document) => break (document, warnings),
                 Err(reasons) => {
                     let why = format!("the saved keys of {stamp} cannot be used: {}", said(&reasons));
-                    warnings.push(why.clone());
                     loaded = saved.fall_back(&why)?;
                 }
             }
