@@ -1,29 +1,32 @@
 //! A tunnel: an upgraded connection, as a small task that owns two sockets and no buffer while idle.
 
+mod flow;
+pub mod frames;
 mod registry;
 #[cfg(test)]
 mod tests;
 
 use std::future::poll_fn;
-use std::io;
-use std::mem::MaybeUninit;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 pub use registry::{Place, Tunnels};
 
+use self::flow::Flow;
+use self::frames::{GOING_AWAY, GOING_AWAY_MASKED};
 use crate::clock;
 use crate::vitals::{AppVitals, ClosedBy, InstanceVitals};
 
-/// What one read moves at most; also the most that is held of a direction whose reader is slow.
-const CHUNK: usize = 16 * 1024;
+/// How long an app may take to answer a close frame, and a client to take it.
+const PARTING_MAX: Duration = Duration::from_secs(2);
 /// How long one direction may be silent after the other has ended: a dead app says no more than FIN.
 const HALF_OPEN_MAX: Duration = Duration::from_secs(5);
 
@@ -49,6 +52,8 @@ pub struct Closed {
     /// From the client to the app.
     pub bytes_in: u64,
     pub bytes_out: u64,
+    pub frames_in: u64,
+    pub frames_out: u64,
 }
 
 /// One side of a tunnel: its socket, and what was already read from it before the tunnel began.
@@ -85,43 +90,80 @@ impl Tunnel {
 
     /// Carries bytes both ways until one side or the edge ends it.
     pub async fn carry(&self, client: Side, app: Side) -> Closed {
-        let (mut client, mut upstream) = (client, app);
-        let mut inward = Flow::new(std::mem::take(&mut client.early));
-        let mut outward = Flow::new(std::mem::take(&mut upstream.early));
+        let (mut inward, mut outward) = (Flow::new(client.early), Flow::new(app.early));
+        let (mut client, mut app) = (client.socket, app.socket);
         let mut told = pin!(self.bell.notified());
-        let by = poll_fn(|cx| {
+        let ended = poll_fn(|cx| {
             if told.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(noted(&self.told).unwrap_or(ClosedBy::Error));
+                return Poll::Ready(None);
             }
             let moved = (inward.bytes, outward.bytes);
-            let ended = [
-                inward.pump(cx, &mut client.socket, &mut upstream.socket),
-                outward.pump(cx, &mut upstream.socket, &mut client.socket),
-            ];
-            if moved != (inward.bytes, outward.bytes) {
-                self.moved_at.store(clock::millis(), Relaxed);
-                self.app.bytes_in.fetch_add(inward.bytes - moved.0, Relaxed);
-                self.app.bytes_out.fetch_add(outward.bytes - moved.1, Relaxed);
-            }
-            for (flow, side) in [(&inward, ClosedBy::Client), (&outward, ClosedBy::App)] {
-                if flow.state != FlowState::Open {
-                    note(&self.ended_by, side);
-                }
-            }
+            let ended = [inward.pump(cx, &mut client, &mut app), outward.pump(cx, &mut app, &mut client)];
+            self.count(&inward, &outward, moved);
             match ended {
-                [Poll::Ready(Err(_)), _] if !inward.reading => Poll::Ready(ClosedBy::App),
-                [_, Poll::Ready(Err(_))] if !outward.reading => Poll::Ready(ClosedBy::Client),
-                [Poll::Ready(Err(_)), _] => Poll::Ready(ClosedBy::Client),
-                [_, Poll::Ready(Err(_))] => Poll::Ready(ClosedBy::App),
-                [Poll::Ready(Ok(())), Poll::Ready(Ok(()))] => Poll::Ready(noted(&self.ended_by).unwrap_or(ClosedBy::Error)),
+                [Poll::Ready(Err(broken)), _] => Poll::Ready(Some(broken.side(ClosedBy::Client, ClosedBy::App))),
+                [_, Poll::Ready(Err(broken))] => Poll::Ready(Some(broken.side(ClosedBy::App, ClosedBy::Client))),
+                [Poll::Ready(Ok(())), Poll::Ready(Ok(()))] => Poll::Ready(Some(noted(&self.ended_by).unwrap_or(ClosedBy::Error))),
                 _ => Poll::Pending,
             }
         })
         .await;
+        let by = match ended {
+            Some(by) => by,
+            None => {
+                self.part(&mut inward, &mut outward, &mut client, &mut app).await;
+                noted(&self.told).unwrap_or(ClosedBy::Error)
+            }
+        };
         // Both ends were flushed or failed; a FIN to a side that is gone has nobody to tell.
-        let _ = client.socket.shutdown().await;
-        let _ = upstream.socket.shutdown().await;
-        Closed { by, bytes_in: inward.bytes, bytes_out: outward.bytes }
+        let _ = client.shutdown().await;
+        let _ = app.shutdown().await;
+        Closed {
+            by,
+            bytes_in: inward.bytes,
+            bytes_out: outward.bytes,
+            frames_in: inward.frames.count,
+            frames_out: outward.frames.count,
+        }
+    }
+
+    /// Takes leave as the protocol wants it: the app is told "going away" between two frames, what it
+    /// still says reaches the client, and its own close frame is the client's. An app that does not
+    /// answer is not waited for: then the client hears it from the edge.
+    async fn part(&self, inward: &mut Flow, outward: &mut Flow, client: &mut TcpStream, app: &mut TcpStream) {
+        let mut asked = false;
+        let parting = poll_fn(|cx| {
+            let moved = (inward.bytes, outward.bytes);
+            let rest = inward.finish_frame(cx, client, app);
+            if rest.is_ready() && !asked {
+                asked = true;
+                inward.say(&GOING_AWAY_MASKED);
+                let _ = inward.finish_frame(cx, client, app);
+            }
+            let answer = outward.pump(cx, app, client);
+            self.count(inward, outward, moved);
+            if answer.is_ready() || (outward.frames.closed && outward.is_sent()) { Poll::Ready(()) } else { Poll::Pending }
+        });
+        let _ = timeout(PARTING_MAX, parting).await;
+        if !outward.frames.closed && outward.frames.is_between() {
+            outward.say(&GOING_AWAY);
+            let _ = timeout(PARTING_MAX, poll_fn(|cx| outward.poll_send(cx, client))).await;
+        }
+    }
+
+    /// Takes what has moved into the books.
+    fn count(&self, inward: &Flow, outward: &Flow, (before_in, before_out): (u64, u64)) {
+        if (inward.bytes, outward.bytes) != (before_in, before_out) {
+            self.moved_at.store(clock::millis(), Relaxed);
+            self.app.bytes_in.fetch_add(inward.bytes - before_in, Relaxed);
+            self.app.bytes_out.fetch_add(outward.bytes - before_out, Relaxed);
+        }
+        if !inward.is_open() {
+            note(&self.ended_by, ClosedBy::Client);
+        }
+        if !outward.is_open() {
+            note(&self.ended_by, ClosedBy::App);
+        }
     }
 }
 
@@ -138,79 +180,5 @@ impl Drop for Tunnel {
     fn drop(&mut self) {
         self.app.sockets.fetch_sub(1, Relaxed);
         self.instance.tunnels.fetch_sub(1, Relaxed);
-    }
-}
-
-/// One direction.
-struct Flow {
-    /// Read, but not written yet: the writer is slow. Empty otherwise, and then without memory.
-    unsent: Vec<u8>,
-    sent: usize,
-    bytes: u64,
-    state: FlowState,
-    /// Which side failed, if one does: true while reading, false while writing.
-    reading: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum FlowState {
-    Open,
-    /// The reader has ended; the writer is to be told.
-    Ending,
-    Ended,
-}
-
-impl Flow {
-    fn new(early: Vec<u8>) -> Self {
-        Self { bytes: early.len() as u64, unsent: early, sent: 0, state: FlowState::Open, reading: true }
-    }
-
-    /// Moves what can be moved. Ready when the direction is over: passed on, or broken.
-    fn pump(&mut self, cx: &mut Context<'_>, from: &mut TcpStream, to: &mut TcpStream) -> Poll<io::Result<()>> {
-        loop {
-            self.reading = false;
-            ready!(self.poll_send_rest(cx, to))?;
-            match self.state {
-                FlowState::Ended => return Poll::Ready(Ok(())),
-                FlowState::Ending => {
-                    ready!(Pin::new(&mut *to).poll_shutdown(cx))?;
-                    self.state = FlowState::Ended;
-                    continue;
-                }
-                FlowState::Open => {}
-            }
-            self.reading = true;
-            // On the stack: nothing is kept of a tunnel in which nothing moves.
-            let mut chunk = [MaybeUninit::<u8>::uninit(); CHUNK];
-            let mut chunk = ReadBuf::uninit(&mut chunk);
-            ready!(Pin::new(&mut *from).poll_read(cx, &mut chunk))?;
-            let read = chunk.filled();
-            if read.is_empty() {
-                self.state = FlowState::Ending;
-                continue;
-            }
-            self.bytes += read.len() as u64;
-            self.reading = false;
-            let written = match Pin::new(&mut *to).poll_write(cx, read) {
-                Poll::Ready(written) => written?,
-                Poll::Pending => 0,
-            };
-            self.unsent.extend_from_slice(read.get(written..).unwrap_or_default());
-        }
-    }
-
-    fn poll_send_rest(&mut self, cx: &mut Context<'_>, to: &mut TcpStream) -> Poll<io::Result<()>> {
-        while let Some(rest) = self.unsent.get(self.sent..).filter(|rest| !rest.is_empty()) {
-            let written = ready!(Pin::new(&mut *to).poll_write(cx, rest))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.sent += written;
-        }
-        if self.sent > 0 {
-            self.unsent = Vec::new();
-            self.sent = 0;
-        }
-        Poll::Ready(Ok(()))
     }
 }

@@ -85,15 +85,47 @@ async fn a_slow_reader_holds_the_writer_back() {
 }
 
 #[tokio::test]
-async fn a_tunnel_closes_when_told_and_says_why() {
+async fn a_tunnel_that_is_told_to_close_takes_leave_of_both_sides() {
     let mut rig = rig(b"", b"").await;
     assert_eq!(rig.tunnel.is_over(clock::millis()), None);
     assert_eq!(rig.tunnel.is_over(clock::millis() + 60_000), Some(ClosedBy::Idle));
     rig.tunnel.close(ClosedBy::Idle);
     rig.tunnel.close(ClosedBy::Drain);
-    assert_eq!(rig.task.await.unwrap().by, ClosedBy::Idle, "the first reason stands");
-    assert_eq!(rig.client.read(&mut [0; 1]).await.unwrap(), 0);
+    expect(&mut rig.app, &GOING_AWAY_MASKED).await;
+    // What the app still had to say arrives, then its own close frame ends it.
+    rig.app.write_all(b"\x81\x04last").await.unwrap();
+    rig.app.write_all(b"\x88\x02\x03\xe9").await.unwrap();
+    let mut heard = Vec::new();
+    rig.client.read_to_end(&mut heard).await.unwrap();
+    assert_eq!(heard, b"\x81\x04last\x88\x02\x03\xe9");
     assert_eq!(rig.app.read(&mut [0; 1]).await.unwrap(), 0);
+    let closed = rig.task.await.unwrap();
+    assert_eq!((closed.by, closed.frames_out), (ClosedBy::Idle, 2), "the first reason stands");
+}
+
+#[tokio::test]
+async fn no_leave_is_taken_inside_a_frame() {
+    let mut rig = rig(b"", b"").await;
+    rig.client.write_all(b"\x81\x84\0\0\0\0fr").await.unwrap();
+    expect(&mut rig.app, b"\x81\x84\0\0\0\0fr").await;
+    rig.tunnel.close(ClosedBy::Drain);
+    // The frame that has begun is finished; the one after it is not begun.
+    rig.client.write_all(b"om\x81\x84\0\0\0\0more").await.unwrap();
+    expect(&mut rig.app, b"om").await;
+    expect(&mut rig.app, &GOING_AWAY_MASKED).await;
+    rig.app.write_all(b"\x88\x02\x03\xe9").await.unwrap();
+    expect(&mut rig.client, b"\x88\x02\x03\xe9").await;
+    assert_eq!(rig.task.await.unwrap().by, ClosedBy::Drain);
+}
+
+#[tokio::test]
+async fn an_app_that_does_not_answer_a_close_is_not_waited_for() {
+    let mut rig = rig(b"", b"").await;
+    rig.tunnel.close(ClosedBy::Drain);
+    let start = std::time::Instant::now();
+    expect(&mut rig.client, &GOING_AWAY).await;
+    assert_eq!(rig.client.read(&mut [0; 1]).await.unwrap(), 0);
+    assert!(start.elapsed() >= PARTING_MAX && start.elapsed() < PARTING_MAX * 4);
 }
 
 #[tokio::test]
@@ -116,8 +148,9 @@ async fn many_tunnels_are_closed_spread_over_the_window() {
     let mut rigs = Vec::new();
     let mut places = Vec::new();
     for _ in 0..10 {
-        let rig = rig(b"", b"").await;
+        let mut rig = rig(b"", b"").await;
         places.push(tunnels.enter(Arc::clone(&rig.tunnel)));
+        rig.app.write_all(&GOING_AWAY).await.unwrap();
         rigs.push(rig);
     }
     let start = tokio::time::Instant::now();

@@ -48,7 +48,7 @@ impl Open {
         let place = edge.tunnels.enter(Arc::clone(&tunnel));
         tunnel.app.count_request(x.status, x.started.elapsed());
         // Until it is carried: a client that is gone before it heard of its 101.
-        let closed = Closed { by: ClosedBy::Client, bytes_in: 0, bytes_out: 0 };
+        let closed = Closed { by: ClosedBy::Client, bytes_in: 0, bytes_out: 0, frames_in: 0, frames_out: 0 };
         let kept = edge.access_log.is_on().then(|| {
             edge.access_log.write(&x.line(edge));
             Box::new(Kept::new(x))
@@ -113,8 +113,8 @@ impl Kept {
             tls: None,
             generation: self.generation,
             by: Some(closed.by.as_str()),
-            frames_in: None,
-            frames_out: None,
+            frames_in: Some(closed.frames_in),
+            frames_out: Some(closed.frames_out),
             open_seconds: Some(open),
         }
     }
