@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::access_log::AccessLog;
 use crate::documents::Table;
+use crate::drain::Drains;
 use crate::events::Events;
 use crate::health::Health;
 use crate::live::Live;
@@ -30,6 +31,7 @@ pub struct Edge {
     pub pages: Arc<Live<Pages>>,
     pub keys: Arc<Live<CookieKeys>>,
     pub health: Arc<Health>,
+    pub drains: Arc<Drains>,
     pub events: Arc<Events>,
     pub access_log: AccessLog,
     pub tunnels: Arc<Tunnels>,

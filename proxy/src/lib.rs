@@ -9,6 +9,7 @@ pub mod caller;
 pub mod clock;
 pub mod connection;
 pub mod documents;
+pub mod drain;
 pub mod edge;
 pub mod events;
 pub mod exchange;

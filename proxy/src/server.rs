@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use crate::access_log::AccessLog;
 use crate::admin::{self, Admin};
 use crate::documents::{Held, HeldKeys};
+use crate::drain::Drains;
 use crate::edge::{Counts, Edge};
 use crate::events::{About, Events};
 use crate::handover::{self, Inherited};
@@ -138,15 +139,18 @@ fn load(settings: Settings) -> Result<(Admin, Vec<Change>), StartError> {
     let access_log =
         AccessLog::open(&settings.log.access, settings.limits.access_log_lines).map_err(failed("open the access log"))?;
     let health = Arc::new(Health::new(Arc::clone(&apps.held.live), Arc::clone(&events)));
+    let tunnels = Arc::new(Tunnels::default());
+    let drains = Arc::new(Drains::new(Arc::clone(&apps.held.live), Arc::clone(&tunnels), Arc::clone(&events)));
     let edge = Edge {
         started_at: Timestamp::now(),
         apps: Arc::clone(&apps.held.live),
         pages: Arc::clone(&pages.held.live),
         keys: Arc::clone(&keys.live),
         health,
+        drains,
         events,
         access_log,
-        tunnels: Arc::new(Tunnels::default()),
+        tunnels,
         nobody: AppVitals::default(),
         counts: Counts::default(),
         slots: Arc::new(Semaphore::new(settings.limits.connections)),

@@ -78,6 +78,16 @@ impl Tunnel {
         self.bell.notify_one();
     }
 
+    /// When a byte last moved, by [`clock::millis`].
+    pub fn moved_at(&self) -> u64 {
+        self.moved_at.load(Relaxed)
+    }
+
+    /// Whether it was told to close.
+    pub fn is_told(&self) -> bool {
+        noted(&self.told).is_some()
+    }
+
     /// Who ends the tunnel now: its idle limit, or the side that ended its direction and left the
     /// other with nothing to say. `None`: it is in use.
     pub fn is_over(&self, now_millis: u64) -> Option<ClosedBy> {

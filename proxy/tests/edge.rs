@@ -12,6 +12,9 @@ mod changes;
 /// The real clients: npm's, and a browser.
 #[path = "edge/clients.rs"]
 mod clients;
+/// Instances that are about to go.
+#[path = "edge/drains.rs"]
+mod drains;
 /// Instances that die, hang, reset, refuse and come back.
 #[path = "edge/failures.rs"]
 mod failures;

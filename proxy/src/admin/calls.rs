@@ -26,7 +26,6 @@ const PAGE_APPS_MAX: usize = 1_000;
 
 /// What this release accepts and keeps without acting on it.
 const NOT_YET: &[&str] = &[
-    "apps.*.drain.window_seconds",
     "apps.*.https",
     "apps.*.limits.connections",
     "apps.*.limits.queue",
@@ -92,6 +91,7 @@ impl Admin {
     fn follow(&self, changes: Vec<Change>) {
         for change in &changes {
             self.edge.health.follow(change);
+            self.edge.drains.follow(change);
         }
     }
 

@@ -8,7 +8,7 @@ use dashmap::DashMap;
 
 use super::Tunnel;
 use crate::clock;
-use crate::vitals::ClosedBy;
+use crate::vitals::{ClosedBy, InstanceVitals};
 
 /// How often idle tunnels are looked for: one timer for all of them.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -40,6 +40,12 @@ impl Tunnels {
 
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
+    }
+
+    /// The tunnels to an instance that were not told to close yet.
+    pub fn of(&self, instance: &Arc<InstanceVitals>) -> Vec<Arc<Tunnel>> {
+        let of_it = |tunnel: &Tunnel| Arc::ptr_eq(&tunnel.instance, instance) && !tunnel.is_told();
+        self.open.iter().filter(|tunnel| of_it(tunnel)).map(|tunnel| Arc::clone(tunnel.value())).collect()
     }
 
     /// Closes tunnels in which nothing moves any more. Runs for the life of the process.

@@ -35,11 +35,14 @@ async fn a_thousand_deltas_close_no_socket_and_fail_no_request() {
     let first = edge.generation().await;
     for n in 0..DELTAS {
         let (base, generation) = (first + n, first + n + 1);
-        // Neighbours come, change and go; the app itself changes too, and one instance leaves and returns.
-        let instances = match n % 4 {
-            0 => format!(r#"{{"a":{{"address":"{}"}}}}"#, a.address),
-            _ => format!(r#"{{"a":{{"address":"{}"}},"b":{{"address":"{}","release":{n}}}}}"#, a.address, b.address),
+        // Neighbours come, change and go; the app itself changes too. Its instances stay: one that left would be drained.
+        let third = if n % 4 == 0 {
+            String::new()
+        } else {
+            format!(r#","c":{{"address":"127.0.0.1:{}","state":"starting"}}"#, 1 + n % 9)
         };
+        let instances =
+            format!(r#"{{"a":{{"address":"{}"}},"b":{{"address":"{}","release":{n}}}{third}}}"#, a.address, b.address);
         let neighbour = format!(r#""n{}":{{"hosts":["n{}.example.com"],"instances":{{}}}}"#, n % 7, n % 7);
         let remove = if n % 5 == 4 { format!(r#""n{}""#, (n + 1) % 7) } else { String::new() };
         let delta = format!(
