@@ -73,6 +73,7 @@ pub fn pick<'a>(
     if open.is_empty() {
         open = candidates(false);
     }
+    keep_to_release(&mut open, wish.bound);
     let warm_up = Duration::from_secs(app.wire.warm_seconds.into());
     let chosen = match wish.session {
         Some(session) => rendezvous(session, open.iter().map(|instance| instance.tag)),
@@ -84,6 +85,18 @@ pub fn pick<'a>(
     match chosen.and_then(|index| open.get(index)) {
         Some(instance) => Ok((instance, stickiness)),
         None => Err(absence(app)),
+    }
+}
+
+/// One page, one release: a client stays with the release that it loaded while that takes requests,
+/// and never goes back to an older one than it has seen, unless nothing else is up. Otherwise, in a
+/// roll, Meteor's client would load old code, meet a new server, and reload until the roll is over.
+fn keep_to_release(open: &mut Vec<&Instance>, bound: Option<Bound>) {
+    let Some(Bound { release: seen, .. }) = bound else { return };
+    for fits in [|release: u64, seen: u64| release == seen, |release, seen| release > seen] {
+        if open.iter().any(|instance| fits(instance.release, seen)) {
+            return open.retain(|instance| fits(instance.release, seen));
+        }
     }
 }
 

@@ -84,3 +84,28 @@ fn a_session_without_cookies_stays_at_one_instance() {
     assert_eq!(instances.len(), 3);
     assert!((0..50).all(|n| at(&format!("s{n}")) == at(&format!("s{n}"))));
 }
+
+#[test]
+fn a_client_keeps_to_its_release_and_never_goes_back() {
+    let at = |releases: &[u64], seen: Option<u64>| {
+        let instances: Vec<_> = releases
+            .iter()
+            .enumerate()
+            .map(|(n, release)| {
+                format!(r#""i{n}":{{"address":"10.0.0.{n}:3000","release":{release}}}"#).replace("10.0.0.0", "10.0.0.9")
+            })
+            .collect();
+        let json =
+            format!(r#"{{"generation":1,"apps":{{"x":{{"hosts":["x.example.com"],"instances":{{{}}}}}}}}}"#, instances.join(","));
+        let (table, _) = Apps::default().replaced_by(from_json(&json).unwrap()).unwrap();
+        // Bound to an instance that is gone.
+        let wish = Wish { bound: seen.map(|release| Bound { release, tag: 1 }), session: None, tried: &[] };
+        let mut random = fastrand::Rng::with_seed(5);
+        let chosen = |_| pick(table.get("x").unwrap(), wish, |n| random.usize(..n)).unwrap().0.release;
+        (0..50).map(chosen).collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(at(&[6, 7], None), [6, 7], "a new client may load either");
+    assert_eq!(at(&[6, 7, 8], Some(7)), [7]);
+    assert_eq!(at(&[6, 8, 9], Some(7)), [8, 9], "never back");
+    assert_eq!(at(&[5, 6], Some(7)), [5, 6], "unless nothing else is up");
+}
