@@ -13,6 +13,7 @@ use crate::access_log::{AccessLine, Milliseconds};
 use crate::caller::Caller;
 use crate::edge::Edge;
 use crate::headers::Origin;
+use crate::info::Lesson;
 use crate::pick::Stickiness;
 use crate::sticky::Bound;
 use crate::table::{App, Apps};
@@ -46,6 +47,10 @@ pub struct Exchange {
     pub in_flight: Option<Counted>,
     pub bound: Option<Bound>,
     pub chosen: Option<Chosen>,
+    /// The choice was made before pingora asks for it.
+    pub is_chosen: bool,
+    /// The app's answer to a `/sockjs/info`, to be learned from.
+    pub lesson: Option<Box<Lesson>>,
     pub stickiness: Option<Stickiness>,
     /// Instances that the request could not be sent to.
     pub tried: Vec<Arc<InstanceVitals>>,
@@ -82,6 +87,8 @@ impl Exchange {
             in_flight: None,
             bound: None,
             chosen: None,
+            is_chosen: false,
+            lesson: None,
             stickiness: None,
             tried: Vec::new(),
             tries: 0,

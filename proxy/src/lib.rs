@@ -4,6 +4,7 @@
 
 pub mod access_log;
 pub mod admin;
+pub mod admission;
 pub mod balance;
 pub mod caller;
 pub mod clock;
@@ -18,6 +19,7 @@ pub mod handover;
 pub mod headers;
 pub mod health;
 pub mod http_server;
+pub mod info;
 pub mod listener;
 pub mod live;
 pub mod metrics;

@@ -74,9 +74,10 @@ impl Scrape {
         family(encoder, "karman_request_seconds", "Time from head to last byte, by app", MetricType::Histogram, |metric| {
             apps.iter().try_for_each(|(app, vitals)| histogram(metric, app, vitals))
         })?;
-        let gauges: [(&str, &str, fn(&AppVitals) -> &AtomicU32); 3] = [
+        let gauges: [(&str, &str, fn(&AppVitals) -> &AtomicU32); 4] = [
             ("karman_in_flight", "Requests that are being answered, by app", |app| &app.in_flight),
             ("karman_held", "Requests that wait for an instance, by app", |app| &app.held),
+            ("karman_waiting", "New sockets that wait for their instance to take them, by app", |app| &app.waiting),
             ("karman_sockets", "Tunnels that are open, by app", |app| &app.sockets),
         ];
         for (name, help, of) in gauges {

@@ -1,6 +1,7 @@
 //! The life of a request: pingora's phases, in the order they happen.
 
 mod choose;
+mod gate;
 mod upgrade;
 
 use std::sync::Arc;
@@ -9,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::Method;
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, SET_COOKIE};
+use http::{Method, StatusCode};
 use jiff::Timestamp;
 use karman_contract::app::{AppState, Sticky};
 use karman_contract::code::Code;
@@ -26,6 +27,7 @@ use crate::edge::Edge;
 use crate::exchange::{Counted, Exchange};
 use crate::failure;
 use crate::headers;
+use crate::info::ANSWER_BYTES_MAX;
 use crate::routing;
 use crate::sticky::{self, Bound, COOKIE_SECURE};
 use crate::upstream::ConnectFailure;
@@ -57,15 +59,19 @@ impl ProxyHttp for Proxy {
         self.read_head(session, x).map_err(|code| stop(x, code))?;
         self.find_app(x).map_err(|code| stop(x, code))?;
         self.admit(session, x).map_err(|code| stop(x, code))?;
-        if x.caller != Caller::Socket {
-            return Ok(false);
+        match x.caller {
+            Caller::Socket => self.upgrade(session, x).await.map(|()| true),
+            Caller::SockJs if Self::asks_info(x) => self.info(session, x).await,
+            _ => Ok(false),
         }
-        self.upgrade(session, x).await?;
-        Ok(true)
     }
 
     async fn upstream_peer(&self, _session: &mut Session, x: &mut Exchange) -> Result<Box<HttpPeer>> {
-        let address = self.choose(x).await.map_err(|code| stop(x, code))?;
+        let chosen = x.chosen.as_ref().map(|chosen| chosen.in_flight.instance.address);
+        let address = match chosen.filter(|_| std::mem::take(&mut x.is_chosen)) {
+            Some(address) => address,
+            None => self.choose(x).await.map_err(|code| stop(x, code))?,
+        };
         let Some(app) = &x.app else { return Err(stop(x, Code::Internal)) };
         let timeouts = &app.wire.timeouts;
         let mut peer = HttpPeer::new(address, false, String::new());
@@ -138,7 +144,28 @@ impl ProxyHttp for Proxy {
         x.response_started = true;
         x.ms.first_byte = Some(x.started.elapsed());
         x.status = response.status.as_u16();
+        match &mut x.lesson {
+            Some(lesson) if response.status == StatusCode::OK => lesson.headers = response.headers.clone(),
+            _ => x.lesson = None,
+        }
         self.dress(response, x)
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        x: &mut Exchange,
+    ) -> Result<Option<Duration>> {
+        let Some(lesson) = &mut x.lesson else { return Ok(None) };
+        lesson.body.extend_from_slice(body.as_deref().unwrap_or_default());
+        if lesson.body.len() > ANSWER_BYTES_MAX {
+            x.lesson = None;
+        } else if end {
+            self.learn(x);
+        }
+        Ok(None)
     }
 
     fn error_while_proxy(

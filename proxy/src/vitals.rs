@@ -13,8 +13,10 @@ use karman_contract::name::InstanceId;
 use karman_contract::status::Health;
 use tokio::sync::Notify;
 
+use crate::admission::Admission;
 use crate::clock;
 use crate::health::RunningCheck;
+use crate::info::InfoAnswers;
 
 /// Locks, also after a panic elsewhere: every value guarded so is whole at any time.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -29,6 +31,7 @@ pub struct InstanceVitals {
     pub tunnels: AtomicU32,
     /// When it was first seen ready, by [`clock::millis`]; 0 for one that counts as warm.
     ready_since: AtomicU64,
+    pub admission: Admission,
     /// Connections in a row that could not be made.
     pub failures: AtomicU32,
     flags: AtomicU8,
@@ -48,6 +51,7 @@ impl InstanceVitals {
             in_flight: AtomicU32::new(0),
             tunnels: AtomicU32::new(0),
             ready_since: AtomicU64::new(0),
+            admission: Admission::default(),
             failures: AtomicU32::new(0),
             flags: AtomicU8::new(0),
             watched: AtomicBool::new(false),
@@ -168,6 +172,9 @@ pub struct AppVitals {
     pub in_flight: AtomicU32,
     pub retries_in_flight: AtomicU32,
     pub held: AtomicU32,
+    /// New sockets that wait for their instance to take them.
+    pub waiting: AtomicU32,
+    pub info: InfoAnswers,
     pub sockets: AtomicU32,
     pub sockets_opened: AtomicU64,
     pub sockets_closed: [AtomicU64; ClosedBy::ALL.len()],
@@ -191,6 +198,8 @@ impl Default for AppVitals {
             in_flight: AtomicU32::new(0),
             retries_in_flight: AtomicU32::new(0),
             held: AtomicU32::new(0),
+            waiting: AtomicU32::new(0),
+            info: InfoAnswers::default(),
             sockets: AtomicU32::new(0),
             sockets_opened: AtomicU64::new(0),
             sockets_closed: [const { AtomicU64::new(0) }; ClosedBy::ALL.len()],

@@ -18,6 +18,9 @@ mod drains;
 /// Instances that die, hang, reset, refuse and come back.
 #[path = "edge/failures.rs"]
 mod failures;
+/// New sockets, one or a herd of them.
+#[path = "edge/gate.rs"]
+mod gate;
 /// What an app and a client get to see.
 #[path = "edge/headers.rs"]
 mod headers;

@@ -33,10 +33,8 @@ const NOT_YET: &[&str] = &[
     "apps.*.limits.requests_in_flight",
     "apps.*.limits.requests_per_second_per_client",
     "apps.*.limits.sockets",
-    "apps.*.limits.sockets_per_second",
     "apps.*.limits.sockets_per_second_per_client",
     "apps.*.on_crash",
-    "apps.*.sockjs.info",
     "certificates",
     "keys.ticket",
 ];

@@ -43,6 +43,7 @@ impl Proxy {
         let request = self.handshake_for_app(session, x)?;
         let mut app = loop {
             let address = self.choose(x).await.map_err(|code| stop(x, code))?;
+            self.pass_upgrade(x).await.map_err(|code| stop(x, code))?;
             let patience = x.app.as_ref().map_or(Duration::ZERO, |app| Exchange::seconds(app.wire.timeouts.connect_seconds));
             let started = Instant::now();
             match connect(address, patience).await {

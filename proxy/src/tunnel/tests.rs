@@ -72,7 +72,7 @@ async fn a_slow_reader_holds_the_writer_back() {
     let chunk = vec![7; 64 * 1024];
     let mut sent = 0;
     // Nobody reads at the client: what fits into the sockets and one chunk goes, and no more.
-    while let Ok(written) = tokio::time::timeout(Duration::from_millis(300), rig.app.write(&chunk)).await {
+    while let Ok(written) = timeout(Duration::from_millis(300), rig.app.write(&chunk)).await {
         sent += written.unwrap();
         assert!(sent < 64 * 1024 * 1024, "the tunnel takes bytes without end");
     }

@@ -1,0 +1,41 @@
+//! Admission of new sockets: how many an instance takes a second, and when the next one is due.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Those that come after a calm are let in at once, up to the share of this time: 50 go at once, 50,000 do not.
+const BURST: Duration = Duration::from_millis(250);
+
+/// When an instance takes its next socket, were there no burst.
+///
+/// Whoever comes gets its own moment, in the order of coming: there is no queue to hold, and nobody
+/// has to be woken but by its own timer (the generic cell rate algorithm).
+#[derive(Debug, Default)]
+pub struct Admission(AtomicU64);
+
+impl Admission {
+    /// Books a place, and says how long it is until then. `None`, and nothing booked, if that is longer
+    /// than the caller would wait. `per_second` of 0 is no limit. Times are of a monotonic clock.
+    pub fn book(&self, now: Duration, per_second: f64, patience: Duration) -> Option<Duration> {
+        if per_second <= 0.0 {
+            return Some(Duration::ZERO);
+        }
+        let mut wait = None;
+        let book = |next: u64| {
+            let (next, until) = place(Duration::from_micros(next), now, Duration::from_secs_f64(1.0 / per_second));
+            wait = (until <= patience).then_some(until);
+            wait.and_then(|_| u64::try_from(next.as_micros()).ok())
+        };
+        let _ = self.0.fetch_update(Relaxed, Relaxed, book);
+        wait
+    }
+}
+
+/// When the one after is due, and how long this one has to wait.
+fn place(next: Duration, now: Duration, interval: Duration) -> (Duration, Duration) {
+    let due = next.max(now);
+    (due + interval, due.saturating_sub(now + BURST))
+}

@@ -1,0 +1,98 @@
+//! The gate of new sockets: `/sockjs/info` answered at the edge, and herds let in at a pace.
+
+use std::time::{Duration, Instant};
+
+use tokio::io::AsyncWriteExt;
+
+use crate::rig::{App, Edge, Scripted, instances_json};
+
+const INFO: &str = "/sockjs/info?cb=1";
+
+/// An app that only knows SockJS's info, and says in `base_url` how often it was asked.
+async fn counting() -> Scripted {
+    Scripted::start(|_, mut stream, heads| async move {
+        while heads.read(&mut stream).await {
+            let body = format!(r#"{{"websocket":true,"origins":["*:*"],"cookie_needed":false,"entropy":1,"base_url":"/{}"}}"#, heads.len());
+            let origin = heads.last().lines().find_map(|line| line.strip_prefix("origin: ").map(str::to_owned)).unwrap_or("*".to_owned());
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\naccess-control-allow-origin: {origin}\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
+            let _ = stream.write_all((head + &body).as_bytes()).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_edge_answers_info_as_the_apps_own_release_did() {
+    let (edge, app) = (Edge::start().await, counting().await);
+    let instances = |release: u32| format!(r#"{{"a":{{"address":"{}","release":{release}}}}}"#, app.address);
+    edge.put_app(&instances(7), "").await;
+    let first = edge.get(INFO, "").await;
+    assert_eq!((first.json()["base_url"].as_str(), app.count()), (Some("/1"), 1), "the app's own");
+    let mut entropies = std::collections::BTreeSet::new();
+    for _ in 0..5 {
+        let again = edge.get(INFO, "").await;
+        assert_eq!((again.status, again.json()["base_url"].as_str()), (200, Some("/1")));
+        assert_eq!(again.header("access-control-allow-origin"), Some("*"));
+        assert!(again.header("x-request-id").is_some() && again.cookie().is_some());
+        entropies.insert(again.json()["entropy"].as_u64().unwrap());
+    }
+    assert_eq!((entropies.len(), app.count()), (5, 1), "fresh entropy, and the app was not asked");
+    let page = "origin: https://a.example\r\n";
+    assert_eq!(edge.get(INFO, page).await.header("access-control-allow-origin"), Some("https://a.example"));
+    assert_eq!(edge.get(INFO, page).await.header("access-control-allow-origin"), Some("https://a.example"));
+    assert_eq!(app.count(), 2, "who may connect from where is the app's to say, once for each origin");
+    edge.put_app(&instances(8), "").await;
+    assert_eq!(edge.get(INFO, "").await.json()["base_url"], "/3", "another release is asked");
+    edge.put_app(&instances(8), r#","sockjs":{"info":"app"}"#).await;
+    for n in 4..7 {
+        assert_eq!(edge.get(INFO, "").await.json()["base_url"], format!("/{n}"), "the app answers itself if it wants to");
+    }
+}
+
+#[tokio::test]
+async fn a_herd_of_raw_sockets_is_let_in_at_the_apps_rate_and_nobody_is_accepted_and_closed() {
+    const PER_SECOND: usize = 20;
+    let (edge, app) = (Edge::start().await, App::start("a"));
+    edge.put_app(&instances_json(&[("a", app.address)]), &format!(r#","limits":{{"sockets_per_second":{PER_SECOND}}}"#)).await;
+    let start = Instant::now();
+    let herd = (0..240).map(|_| async {
+        let opened = edge.socket_at("/websocket", &[]).await;
+        (start.elapsed(), opened)
+    });
+    let (mut times, mut refused, mut open) = (Vec::new(), 0, Vec::new());
+    for (time, opened) in futures_util::future::join_all(herd).await {
+        match opened {
+            Ok(socket) => {
+                times.push(time);
+                open.push(socket);
+            }
+            Err(answer) => {
+                assert_eq!((answer.status, answer.code()), (503, "queue-timeout"));
+                assert!(answer.header("retry-after").is_some());
+                refused += 1;
+            }
+        }
+    }
+    times.sort();
+    for second in times.windows(PER_SECOND * 3 / 2 + 2) {
+        let took = *second.last().unwrap() - second[0];
+        assert!(took > Duration::from_millis(950), "{} sockets were let in within {took:?}", second.len());
+    }
+    // 8 s at the rate, and the first few at once; the others were told at once that it would take too long.
+    assert!((150..=185).contains(&times.len()), "{} were let in, {refused} refused", times.len());
+    assert_eq!(edge.admin("GET", "/v1/status", "").await.json()["tunnels"], times.len());
+}
+
+#[tokio::test]
+async fn an_upgrade_within_sockjs_came_through_the_gate_already() {
+    let (edge, app) = (Edge::start().await, App::start("a"));
+    edge.put_app(&instances_json(&[("a", app.address)]), r#","limits":{"sockets_per_second":1}"#).await;
+    let start = Instant::now();
+    for n in 0..10 {
+        assert!(edge.socket_at(&format!("/sockjs/1/session{n}/websocket"), &[]).await.is_ok());
+    }
+    assert!(start.elapsed() < Duration::from_secs(4), "none waited: {:?}", start.elapsed());
+}
