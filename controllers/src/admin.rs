@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,8 +15,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use karman_contract::answer::{Applied, Refusal};
 use karman_contract::app::App;
-use karman_contract::document::{Delta, Item, write_items};
-use karman_contract::document::{DocumentName, Stamp};
+use karman_contract::document::{Delta, DocumentName, Item, Stamp, write_items};
 use karman_contract::name::AppId;
 use karman_contract::read::{At, Reason, parse_json};
 use karman_contract::status::{AppStatus, AppsPage, Confirm, ConfirmAnswer, Status};
@@ -29,6 +31,9 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// The largest answer that is read; a page of apps is far smaller.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What fits into a `sockaddr_un` with its closing NUL.
+const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 /// How many apps are asked for at once.
 const APPS_A_PAGE: usize = 1_000;
@@ -147,8 +152,18 @@ impl Admin {
         self.send(request.map_err(|error| AdminError::Strange(error.to_string()))?).await
     }
 
+    async fn connect(&self) -> io::Result<UnixStream> {
+        if self.socket.as_os_str().len() <= SOCKET_PATH_BYTES_MAX {
+            return UnixStream::connect(&self.socket).await;
+        }
+        // The path of a socket has to be short; from its own folder it is.
+        let folder = File::open(self.socket.parent().unwrap_or(&self.socket))?;
+        let short = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
+        UnixStream::connect(short.join(self.socket.file_name().unwrap_or_default())).await
+    }
+
     async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, AdminError> {
-        let stream = UnixStream::connect(&self.socket).await.map_err(|error| AdminError::Gone(error.to_string()))?;
+        let stream = self.connect().await.map_err(|error| AdminError::Gone(error.to_string()))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         // Ends with the answer's body, or when the proxy goes away.
         tokio::spawn(connection);

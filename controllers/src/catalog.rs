@@ -111,7 +111,6 @@ impl Catalog {
             self.name_missing_pages_of_shared();
         }
         self.drop_unused_plans(&mut accepted);
-        self.slots.retain(|_, slot| slot.good.is_some() || !matches!(slot.found, Found::Nothing));
         accepted
     }
 
@@ -171,15 +170,18 @@ impl Catalog {
     }
 
     fn accept(&mut self, key: &Key, good: Option<Arc<Entry>>, accepted: &mut Accepted) {
-        let slot = self.slots.entry(key.clone()).or_default();
-        let same = match (&slot.good, &good) {
+        let is_same = match (self.entry(key), &good) {
             (Some(before), Some(now)) => before.same(now),
             (before, now) => before.is_none() && now.is_none(),
         };
-        if !same {
+        if !is_same {
             accepted.insert(key.clone(), good.clone());
         }
-        slot.good = good;
+        if good.is_none() && matches!(self.found(key), Found::Nothing) {
+            self.slots.remove(key);
+        } else {
+            self.slots.entry(key.clone()).or_default().good = good;
+        }
     }
 
     fn found(&self, key: &Key) -> Found {

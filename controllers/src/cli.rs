@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use karman_contract::name::AppId;
 
 use crate::failure::{Exit, Failure};
+use crate::publish::outcome::counted;
 use crate::{publish, up, verbs};
 
 /// The control plane of Karman: the store, the controllers and the operators' verbs
@@ -156,8 +157,8 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Up(options) => up::up(options).await,
         Command::Try(options) => up::try_app(options).await,
         Command::Publish(Publish { place, check: true, .. }) => {
-            let apps = publish::check(place.store)?;
-            verbs::print(&format!("{apps} apps, no mistake\n"))
+            let apps = counted(publish::check(place.store)?, "app");
+            verbs::print(&format!("{apps}, no mistake\n"))
         }
         Command::Publish(Publish { place, accept, once, .. }) => {
             publish::run(&publish::Options { socket: place.socket(), store: place.store, accept, once }).await

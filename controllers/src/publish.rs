@@ -16,6 +16,7 @@ pub mod edge;
 pub mod exceptions;
 pub mod intake;
 pub mod ledger;
+pub mod lifeline;
 pub mod outcome;
 pub mod publisher;
 pub mod report;

@@ -47,8 +47,10 @@ impl Asked {
     }
 }
 
-/// Prints to standard output. A reader that has had enough is no failure.
+/// Prints to standard output. A reader that has had enough is no failure, and what others wrote
+/// into the store never moves the cursor of who reads it.
 pub fn print(text: &str) -> Result<(), Failure> {
+    let text: String = text.chars().map(|c| if c.is_control() && !"\n\t".contains(c) { '\u{fffd}' } else { c }).collect();
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::system("standard output", &error)),

@@ -148,8 +148,8 @@ fn a_broken_file_that_was_never_good_holds_back_nobody_else() {
 #[test]
 fn a_host_stays_with_the_app_that_had_it_else_goes_to_the_lower_id() {
     // Files at once, then files at once; the hosts that come out, and who is told of what.
-    type Files<'a> = &'a [(&'a str, &'a str)];
-    let cases: [(&str, Files<'_>, Files<'_>, &[(&str, &str)], &[(&str, &str)]); 7] = [
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
+    let cases: [(&str, Pairs<'_>, Pairs<'_>, Pairs<'_>, Pairs<'_>); 7] = [
         (
             "both new: the lower id",
             &[],

@@ -30,7 +30,8 @@ pub struct Edge {
     /// The epoch under which this process brought the proxy up to date. Whoever else writes to it
     /// then is not the store, and the store goes past it.
     led_epoch: Option<u64>,
-    confirmed_at: Option<Timestamp>,
+    /// When the run of the proxy began that the exceptions were learned from.
+    started_at: Option<Timestamp>,
 }
 
 impl Edge {
@@ -42,7 +43,7 @@ impl Edge {
             pages: Has::Nothing,
             exceptions: Exceptions::default(),
             led_epoch: None,
-            confirmed_at: None,
+            started_at: None,
         }
     }
 
@@ -65,10 +66,6 @@ impl Edge {
         stamps.into_iter().filter_map(|(document, stamp)| Some((document, stamp?))).collect()
     }
 
-    pub fn confirmed_at(&self) -> Option<Timestamp> {
-        self.confirmed_at
-    }
-
     /// Forgets what the proxy is and asks it first the next time.
     pub fn lost(&mut self) {
         self.status = None;
@@ -83,11 +80,11 @@ impl Edge {
         if accept {
             self.exceptions.allow_removal();
         }
-        // First the pages, then the apps that name them.
-        self.sync_pages(catalog, ledger).await?;
+        // First the pages, then the apps that name them. Without its page an app is served all the same.
+        let pages = self.sync_pages(catalog, ledger).await;
         let change = self.sync_apps(catalog, ledger, accept).await?;
         self.led_epoch = Some(ledger.revision().epoch);
-        Ok(change)
+        pages.map(|()| change)
     }
 
     /// Learns who the proxy is and what it has.
@@ -114,7 +111,7 @@ impl Edge {
         let has: Items<App> = self.apps.held().map(|held| held.items.clone()).unwrap_or_default();
         self.apps = Has::recognized(apps.stamp, apps.hash.as_deref(), &self.exceptions.apply(catalog.apps(), &has));
         self.pages = Has::recognized(pages.stamp, pages.hash.as_deref(), &catalog.pages());
-        if self.status.as_ref().is_none_or(|before| before.started_at != status.started_at) {
+        if self.started_at.replace(status.started_at) != Some(status.started_at) {
             self.exceptions.forget();
         }
         self.status = Some(status);
@@ -181,7 +178,7 @@ impl Edge {
     }
 
     /// Asks the proxy whether it still has what we sent. Where not, the next round repairs it.
-    pub async fn confirm(&mut self, now: Timestamp) -> Result<Vec<DocumentName>, Trouble> {
+    pub async fn confirm(&mut self) -> Result<Vec<DocumentName>, Trouble> {
         let mut confirm = BTreeMap::new();
         if let Some(held) = self.apps.held() {
             confirm.insert(DocumentName::Apps, confirmed(held));
@@ -190,9 +187,7 @@ impl Edge {
             confirm.insert(DocumentName::Pages, confirmed(held));
         }
         let differs = self.admin.confirm(&Confirm(confirm)).await?;
-        if differs.is_empty() {
-            self.confirmed_at = Some(now);
-        } else {
+        if !differs.is_empty() {
             self.lost();
         }
         Ok(differs)

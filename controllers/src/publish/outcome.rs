@@ -33,13 +33,24 @@ impl Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { put, removed, whole, named } = self;
         match (whole, put, removed) {
-            (true, put, _) => write!(f, "the whole document, {put} apps")?,
+            (true, put, _) => write!(f, "the whole document, {}", counted(*put, "app"))?,
             (false, put, 0) => write!(f, "{put} changed")?,
             (false, 0, removed) => write!(f, "{removed} removed")?,
             (false, put, removed) => write!(f, "{put} changed, {removed} removed")?,
         }
         let more = put + removed > named.len();
         if named.is_empty() || more { Ok(()) } else { write!(f, " ({})", named.join(", ")) }
+    }
+}
+
+impl Trouble {
+    /// Whether it was said already. How exactly a proxy is gone changes from one try to the next.
+    pub fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Gone(_), Self::Gone(_)) => true,
+            (Self::Problem(one), Self::Problem(other)) => one == other,
+            _ => false,
+        }
     }
 }
 
@@ -66,4 +77,9 @@ impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Self {
         Self::Problem(format!("the store's revision cannot be written: {error}"))
     }
+}
+
+/// A number of things, as people say it.
+pub fn counted(count: usize, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
 }

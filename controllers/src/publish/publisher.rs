@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
 use super::edge::Edge;
 use super::intake::{Intake, at};
 use super::ledger::Ledger;
-use super::outcome::{Change, Trouble};
+use super::lifeline::Lifeline;
+use super::outcome::{Change, Trouble, counted};
 use super::report::{EdgeReport, Report, Reporter};
 use super::{Options, accept};
 use crate::admin::Admin;
@@ -21,12 +21,13 @@ const CONFIRM_EVERY: Duration = Duration::from_secs(10);
 /// How often a word of the operator is looked for while something waits for it.
 const ACCEPT_EVERY: Duration = Duration::from_millis(500);
 const RETRY_MIN: Duration = Duration::from_millis(100);
-const RETRY_MAX: Duration = Duration::from_secs(5);
+const RETRY_MAX: Duration = Duration::from_secs(2);
 
 pub struct Publisher {
     intake: Intake,
     ledger: Ledger,
     edge: Edge,
+    lifeline: Lifeline,
     reporter: Reporter,
     /// Whether an operator stands behind what the proxy doubts.
     accept: bool,
@@ -42,12 +43,14 @@ impl Publisher {
         let ledger = Ledger::open(&store).map_err(unreadable)?;
         let (intake, changed) = Intake::open(store).map_err(unreadable)?;
         let catalog = intake.catalog();
-        info!("the store has {} apps; files with mistakes: {}", catalog.apps().len(), catalog.mistakes().len());
+        let (apps, mistakes) = (counted(catalog.apps().len(), "app"), counted(catalog.mistakes().len(), "file"));
+        info!("the store has {apps}, and {mistakes} with mistakes");
         Ok(Self {
             reporter: Reporter::new(intake.store().clone()),
             intake,
             ledger,
             edge: Edge::new(Admin::new(&options.socket)),
+            lifeline: Lifeline::default(),
             accept: options.accept,
             unnumbered: changed,
             trouble: None,
@@ -81,6 +84,7 @@ impl Publisher {
             tokio::select! {
                 () = signals.stop() => return Ok(()),
                 changed = self.intake.next() => self.unnumbered |= changed,
+                () = self.lifeline.cut() => self.edge.lost(),
                 () = at(accept_at) => {}
                 () = sleep_until(confirm_at) => {
                     self.confirm().await;
@@ -102,12 +106,13 @@ impl Publisher {
                     info!("the proxy is reached again");
                 }
                 self.retry_after = RETRY_MIN;
+                self.lifeline.hold(self.edge.admin());
                 if let Some(change) = change {
                     info!("generation {} is live: {change}", self.ledger.revision().generation);
                 }
             }
             Err(trouble) => {
-                if self.trouble.as_ref().is_none_or(|before| before.to_string() != trouble.to_string()) {
+                if self.trouble.as_ref().is_none_or(|before| !before.is_like(&trouble)) {
                     warn!("{trouble}; trying again, every {} s at the latest", RETRY_MAX.as_secs());
                 }
                 self.edge.lost();
@@ -126,18 +131,23 @@ impl Publisher {
             self.ledger.advance()?;
             self.unnumbered = false;
         }
-        let change = self.edge.sync(self.intake.catalog(), &mut self.ledger, self.accept).await?;
-        if std::mem::take(&mut self.accept) {
-            accept::done(self.intake.store());
+        let accept = std::mem::take(&mut self.accept);
+        let synced = self.edge.sync(self.intake.catalog(), &mut self.ledger, accept).await;
+        match &synced {
+            // It was not heard.
+            Err(Trouble::Gone(_)) => self.accept = accept,
+            // A word is for what was held when it was given, not for what comes.
+            _ if accept => accept::done(self.intake.store()),
+            _ => {}
         }
-        Ok(change)
+        synced
     }
 
     async fn confirm(&mut self) {
         if self.trouble.is_some() {
             return;
         }
-        match self.edge.confirm(Timestamp::now()).await {
+        match self.edge.confirm().await {
             Ok(differs) if differs.is_empty() => self.report_edge(),
             Ok(differs) => warn!("the proxy has something else than was sent: {differs:?}; repairing"),
             Err(_) => self.edge.lost(),

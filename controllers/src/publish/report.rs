@@ -15,7 +15,7 @@ use tracing::warn;
 use super::exceptions::Exceptions;
 use super::outcome::Trouble;
 use crate::catalog::Catalog;
-use crate::store::dir::write::write_json;
+use crate::store::dir::write::write_json_soon;
 use crate::store::{Directory, Key, Revision};
 
 /// `status/publish.json`: observed, never desired.
@@ -148,7 +148,7 @@ impl Reporter {
     }
 
     fn write(&self, name: &str, report: &impl Serialize) {
-        if let Err(error) = write_json(&self.store.root().join(name), report) {
+        if let Err(error) = write_json_soon(&self.store.root().join(name), report) {
             warn!("{name} cannot be written: {error}");
         }
     }

@@ -62,32 +62,33 @@ pub fn services(program: &Path, dir: &Path) -> Result<Vec<Service>, Failure> {
 /// What runs, where to look, what to try.
 pub fn greeting(machine: &Machine, address: SocketAddr, after: Duration) -> String {
     let dir = machine.dir.display();
+    let has_sample = is_there(&machine.dir);
     let pid = |name: &str| machine.pids.get(name).map_or_else(|| "-".to_owned(), ToString::to_string);
-    let karman = std::env::args().next().unwrap_or_else(|| "karman".to_owned());
-    let store = if dir.to_string() == "data" { String::new() } else { format!(" --store {dir}") };
-    let mut text = String::new();
-    if is_there(&machine.dir) {
-        text.push_str(&format!("\nhttp://{HOST}:{}  the first page came after {}\n\n", address.port(), spoken(after)));
-    } else {
-        text.push_str(&format!("\nhttp://{address}  serves the apps of {dir}/apps, after {}\n\n", spoken(after)));
-    }
-    text.push_str(&format!("  proxy      pid {:<7}  logs in {dir}/log, settings in {dir}/edge.yaml\n", pid(PROXY)));
-    text.push_str(&format!("  publisher  pid {:<7}  watches the store in {dir}\n", pid(PUBLISHER)));
-    for (name, address) in &machine.addresses {
-        text.push_str(&format!("  {name}  pid {:<7}  {address}\n", pid(name)));
-    }
-    text.push_str("\nTry:\n");
-    if is_there(&machine.dir) {
-        let pids: Vec<_> = INSTANCES.iter().map(|name| pid(name)).collect();
-        text.push_str(&format!(
-            "  edit {dir}/apps/todos.yaml: 'state: maintenance' closes it; a mistake is shown below, line and caret\n"
+    let mut lines = vec![String::new()];
+    lines.push(match has_sample {
+        true => format!("http://{HOST}:{}  the first page came after {}", address.port(), spoken(after)),
+        false => format!("http://{address}  serves the apps of {dir}/apps, after {}", spoken(after)),
+    });
+    lines.push(String::new());
+    lines.push(format!("  proxy      pid {:<7}  logs in {dir}/log, settings in {dir}/edge.yaml", pid(PROXY)));
+    lines.push(format!("  publisher  pid {:<7}  watches the store in {dir}", pid(PUBLISHER)));
+    lines.extend(machine.addresses.iter().map(|(name, address)| format!("  {name}  pid {:<7}  {address}", pid(name))));
+    lines.extend([String::new(), "Try:".to_owned()]);
+    if has_sample {
+        let [one, other] = INSTANCES.map(pid);
+        lines.push(format!(
+            "  edit {dir}/apps/todos.yaml: 'state: maintenance' closes it; a mistake is shown below, with its line"
         ));
-        text.push_str(&format!("  kill -9 {:<14}  its tabs go on with the other instance; it is back after 5 s\n", pids[0]));
-        text.push_str(&format!("  kill -9 {:<14}  a page says that the app is down, and comes back with it\n", pids.join(" ")));
+        lines.push(format!("  kill -9 {one:<14}  its tabs go on with the other instance; it is back after 5 s"));
+        lines.push(format!(
+            "  kill -9 {:<14}  a page says that the app is down, and comes back with it",
+            format!("{one} {other}")
+        ));
     }
-    text.push_str(&format!(
-        "  {karman} status{store}, and: apps, app todos --effective, events --follow, maintenance todos on\n"
-    ));
-    text.push_str("Ctrl-C stops all of it.\n");
-    text
+    let karman = std::env::args().next().unwrap_or_else(|| "karman".to_owned());
+    let store = if machine.dir == Path::new("data") { String::new() } else { format!(" --store {dir}") };
+    let id = if has_sample { "todos" } else { "ID" };
+    lines.push(format!("  {karman} status{store}, and: apps, app {id} --effective, events --follow, maintenance {id} on"));
+    lines.push("Ctrl-C stops all of it.\n".to_owned());
+    lines.join("\n")
 }

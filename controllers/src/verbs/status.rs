@@ -77,10 +77,11 @@ fn publisher_line(asked: &Asked, publisher: &Publisher) -> String {
     };
     let Some(report) = &publisher.report else { return format!("pid {pid} on {store}") };
     let generation = report.store.generation;
-    let how = match (&report.problem, report.mistakes.len() + report.refused.len()) {
-        (Some(problem), _) => problem.clone(),
-        (None, 0) => "all is live".to_owned(),
-        (None, wrong) => format!("all is live but for {wrong} below"),
+    let is_well = report.mistakes.is_empty() && report.refused.is_empty() && report.held.is_none();
+    let how = match &report.problem {
+        Some(problem) => problem.as_str(),
+        None if is_well => "all is live",
+        None => "live, but for what is below",
     };
     format!("pid {pid} on {store}, generation {generation}: {how}")
 }

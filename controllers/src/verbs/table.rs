@@ -23,7 +23,7 @@ macro_rules! row {
     ($($cell:expr),* $(,)?) => { vec![$($cell.to_string()),*] };
 }
 
-/// What others wrote never moves the cursor of who reads it.
+/// A cell is one line, whatever others wrote into it.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

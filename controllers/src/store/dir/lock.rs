@@ -3,8 +3,14 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
+
+/// Who only asks for the holder has the lock for a moment, and is not one.
+const TRIES: usize = 5;
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// Held until it is dropped or its process dies.
 #[derive(Debug)]
@@ -26,15 +32,18 @@ impl Lock {
             std::fs::create_dir_all(folder)?;
         }
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {
-                file.set_len(0)?;
-                writeln!(file, "{}", std::process::id())?;
-                Ok(Locked::Ours(Self { _file: file }))
+        for _ in 0..TRIES {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {
+                    file.set_len(0)?;
+                    writeln!(file, "{}", std::process::id())?;
+                    return Ok(Locked::Ours(Self { _file: file }));
+                }
+                Err(rustix::io::Errno::WOULDBLOCK) => sleep(AGAIN),
+                Err(error) => return Err(error.into()),
             }
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(Locked::Theirs(read_pid(&mut file))),
-            Err(error) => Err(error.into()),
         }
+        Ok(Locked::Theirs(read_pid(&mut file)))
     }
 
     /// The process that holds the lock, if one does.

@@ -1,10 +1,11 @@
 //! Being told of changes in the directory by the kernel.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
+use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -86,6 +87,7 @@ impl Changes {
             Ok(event) if event.need_rescan() => pending.all = true,
             Ok(event) if is_settled(event.kind) => {
                 pending.keys.extend(event.paths.iter().filter_map(|path| store.key_of(path)));
+                pending.all |= event.paths.iter().any(|path| is_folder_of(store, path));
             }
             Ok(_) => return,
             Err(_) => pending.all = true,
@@ -106,7 +108,13 @@ fn is_settled(kind: EventKind) -> bool {
         kind,
         EventKind::Access(AccessKind::Close(AccessMode::Write))
             | EventKind::Modify(ModifyKind::Name(_))
+            | EventKind::Create(CreateKind::Folder)
             | EventKind::Remove(_)
             | EventKind::Any
     )
+}
+
+/// Whether a whole folder of entries came or went.
+fn is_folder_of(store: &Directory, path: &Path) -> bool {
+    Kind::ALL.into_iter().any(|kind| !kind.is_single() && store.folder(kind) == path)
 }

@@ -18,9 +18,12 @@ pub fn write_soon(path: &Path, content: &[u8]) -> io::Result<()> {
 
 /// Replaces a file by a value in JSON that a person can read too.
 pub fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
-    let mut text = serde_json::to_vec_pretty(value)?;
-    text.push(b'\n');
-    write_durably(path, &text)
+    write_durably(path, &json(value)?)
+}
+
+/// The same for what is observed, and observed again after a power cut.
+pub fn write_json_soon(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    write_soon(path, &json(value)?)
 }
 
 /// Removes a file that may be gone already.
@@ -29,6 +32,12 @@ pub fn remove(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+fn json(value: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut text = serde_json::to_vec_pretty(value)?;
+    text.push(b'\n');
+    Ok(text)
 }
 
 fn write_through(path: &Path, content: &[u8], durably: bool) -> io::Result<()> {

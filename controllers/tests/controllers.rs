@@ -1,0 +1,22 @@
+//! The controllers from outside: real binaries, real files, real sockets on port 0.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "controllers/edge.rs"]
+mod edge;
+#[path = "controllers/editing.rs"]
+mod editing;
+#[path = "controllers/examples.rs"]
+mod examples;
+#[path = "controllers/lone_admin.rs"]
+mod lone_admin;
+#[path = "controllers/program.rs"]
+mod program;
+#[path = "controllers/publishing.rs"]
+mod publishing;
+#[path = "controllers/trying.rs"]
+mod trying;
+#[path = "controllers/up.rs"]
+mod up;
+#[path = "controllers/verbs.rs"]
+mod verbs;

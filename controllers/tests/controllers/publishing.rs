@@ -1,0 +1,177 @@
+//! Publisher and proxy through everything that can happen to either.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::edge::Edge;
+use crate::program::wait_until;
+
+fn app(n: usize) -> (String, String) {
+    (format!("apps/app-{n}.yaml"), format!("hosts: [a{n}.test]\ninstances: {{}}\n"))
+}
+
+fn write_apps(edge: &Edge, apps: std::ops::Range<usize>) {
+    for (name, text) in apps.map(app) {
+        edge.write(&name, &text);
+    }
+}
+
+#[test]
+fn a_change_is_sent_as_a_delta() {
+    let mut edge = Edge::running(&[("apps/a.yaml", "hosts: [a.test]\n"), ("apps/b.yaml", "hosts: [b.test]\n")]);
+    edge.publisher().wait_for("the whole document, 2 apps");
+    let (epoch, generation) = edge.stamp("apps");
+    edge.write("apps/a.yaml", "hosts: [a.test]\nwarm_seconds: 4\n");
+    edge.publisher().wait_for("is live: 1 changed (a)");
+    assert_eq!(edge.stamp("apps"), (epoch, generation + 1));
+    edge.remove("apps/b.yaml");
+    edge.publisher().wait_for("is live: 1 removed (b)");
+    edge.write("apps/a.yaml", "# nothing new\nhosts: [a.test]\nwarm_seconds: 4\n");
+    edge.write("apps/c.yaml", "hosts: [c.test]\n");
+    edge.publisher().wait_for("is live: 1 changed (c)");
+    assert_eq!(edge.publisher().said().matches("the whole document").count(), 1);
+    wait_until("the edge's entry says so", || {
+        let text = fs::read_to_string(edge.path("edges/edge-1.json")).unwrap_or_default();
+        let report: Value = serde_json::from_str(&text).unwrap_or_default();
+        report["confirmed"]["apps"]["generation"] == edge.stamp("apps").1
+    });
+}
+
+#[test]
+fn a_publisher_that_was_killed_goes_on_where_it_was() {
+    let mut edge = Edge::running(&[("apps/a.yaml", "hosts: [a.test]\n")]);
+    let before = edge.stamp("apps");
+    edge.kill_publisher();
+    edge.start_publisher();
+    edge.publisher().wait_for("the store has 1 app");
+    wait_until("the proxy is confirmed", || edge.try_get("/v1/status").unwrap()["documents"]["apps"]["confirmed_at"].is_string());
+    assert_eq!(edge.stamp("apps"), before, "nothing changed, nothing was sent");
+    assert!(!edge.publisher().said().contains("is live"), "{}", edge.publisher().said());
+
+    edge.kill_publisher();
+    edge.write("apps/b.yaml", "hosts: [b.test]\n");
+    edge.start_publisher();
+    wait_until("what changed meanwhile is live", || edge.apps() == ["a", "b"]);
+}
+
+#[test]
+fn a_proxy_that_was_killed_gets_what_it_lacks() {
+    let mut edge = Edge::running(&[("apps/a.yaml", "hosts: [a.test]\n")]);
+    let before = edge.stamp("apps");
+    edge.kill_proxy();
+    edge.start_proxy();
+    assert_eq!((edge.stamp("apps"), edge.apps()), (before, vec!["a".to_owned()]), "it has it from its own disk");
+
+    edge.kill_proxy();
+    edge.write("apps/b.yaml", "hosts: [b.test]\n");
+    edge.publisher().wait_for("nothing answers at the proxy's socket");
+    edge.start_proxy();
+    wait_until("what changed meanwhile is live", || edge.apps() == ["a", "b"]);
+    edge.publisher().wait_for("the proxy is reached again");
+
+    edge.kill_proxy();
+    fs::remove_dir_all(edge.dir().join("state")).unwrap();
+    edge.start_proxy();
+    wait_until("a proxy that lost all has all again", || edge.apps() == ["a", "b"]);
+}
+
+#[test]
+fn what_somebody_else_wrote_into_the_proxy_is_repaired() {
+    let edge = Edge::running(&[("apps/a.yaml", "hosts: [a.test]\n")]);
+    let (epoch, generation) = edge.stamp("apps");
+    let foreign = json!({"epoch": epoch, "generation": generation + 5, "base": generation,
+        "put": {"x": {"hosts": ["x.test"], "instances": {}}}, "remove": ["a"]});
+    assert_eq!(edge.call("PATCH", "/v1/apps", &foreign.to_string()).0, 200);
+    assert_eq!(edge.apps(), ["x"]);
+    wait_until("the store's word counts again", || edge.apps() == ["a"]);
+    assert!(edge.stamp("apps") > (epoch, generation + 5));
+}
+
+#[test]
+fn two_publishers_do_not_work_on_one_store() {
+    let mut edge = Edge::running(&[]);
+    let pid = edge.publisher().pid();
+    let second = edge.karman(&["publish"]);
+    assert_eq!(second.code, 75, "{second:?}");
+    assert!(second.stderr.contains(&format!("another publisher (pid {pid}) works on data")), "{second:?}");
+    edge.kill_publisher();
+    assert_eq!(edge.karman(&["publish", "--once"]).code, 0, "a kill -9 leaves no lock behind");
+    let nowhere = edge.karman(&["publish", "--store", "nowhere"]);
+    assert_eq!(nowhere.code, 64);
+    assert!(nowhere.stderr.contains("there is no store at nowhere"), "{nowhere:?}");
+}
+
+#[test]
+fn a_mass_removal_waits_for_a_word_and_holds_back_nothing_else() {
+    let mut edge = Edge::with(&[]);
+    write_apps(&edge, 0..12);
+    edge.start_proxy();
+    edge.start_publisher();
+    wait_until("all are live", || edge.apps().len() == 12);
+    let nothing = edge.karman(&["publish", "--accept"]);
+    assert_eq!(nothing.code, 64, "there is nothing to accept: {nothing:?}");
+
+    (0..9).for_each(|n| edge.remove(&app(n).0));
+    edge.publisher().wait_for("9 of 12 apps are gone from the store");
+    edge.write("apps/new.yaml", "hosts: [new.test]\n");
+    wait_until("the new app is live, and the others are still there", || edge.apps().len() == 13);
+    let status = edge.karman(&["status"]);
+    assert!(status.stdout.contains("9 of 12 apps are gone from the store, and the proxy keeps them"), "{}", status.stdout);
+    assert!(edge.karman(&["apps"]).stdout.contains("! gone from the store"));
+
+    let accepted = edge.karman(&["publish", "--accept"]);
+    assert_eq!(accepted.code, 0, "{accepted:?}");
+    assert_eq!(edge.apps(), ["app-10", "app-11", "app-9", "new"]);
+    assert_eq!(edge.report()["held"], Value::Null);
+}
+
+#[test]
+fn a_mass_removal_is_also_doubted_by_a_publisher_that_starts() {
+    let mut edge = Edge::with(&[]);
+    write_apps(&edge, 0..12);
+    edge.start_proxy();
+    assert_eq!(edge.karman(&["publish", "--once"]).code, 0);
+    (0..9).for_each(|n| edge.remove(&app(n).0));
+    let doubted = edge.karman(&["publish", "--once"]);
+    assert_eq!(doubted.code, 75, "{doubted:?}");
+    assert_eq!(edge.apps().len(), 12);
+    let accepted = edge.karman(&["publish", "--once", "--accept"]);
+    assert_eq!(accepted.code, 0, "{accepted:?}");
+    assert_eq!(edge.apps().len(), 3);
+}
+
+#[test]
+fn a_store_that_is_behind_its_proxy_wins_only_when_somebody_says_so() {
+    let mut edge = Edge::running(&[("apps/a.yaml", "hosts: [a.test]\n")]);
+    let backup = fs::read(edge.path(".karman/revision.json")).unwrap();
+    edge.write("apps/b.yaml", "hosts: [b.test]\n");
+    wait_until("the change is live", || edge.apps() == ["a", "b"]);
+    let ahead = edge.stamp("apps");
+    edge.kill_publisher();
+    fs::write(edge.path(".karman/revision.json"), backup).unwrap();
+    edge.remove("apps/b.yaml");
+    fs::remove_file(edge.path(".karman/good/apps/b.yaml")).unwrap();
+
+    edge.start_publisher();
+    edge.publisher().wait_for("this one was restored");
+    assert_eq!(edge.stamp("apps"), ahead, "the proxy goes on as it was");
+    let accepted = edge.karman(&["publish", "--accept"]);
+    assert_eq!(accepted.code, 0, "{accepted:?}");
+    assert_eq!(edge.apps(), ["a"]);
+    assert!(edge.stamp("apps").0 > ahead.0, "a new epoch");
+}
+
+#[test]
+fn a_store_made_anew_wins_by_its_epoch() {
+    let mut edge = Edge::running(&[("apps/a.yaml", "hosts: [a.test]\n")]);
+    let (epoch, _) = edge.stamp("apps");
+    edge.kill_publisher();
+    fs::remove_dir_all(edge.path(".karman")).unwrap();
+    edge.write("apps/b.yaml", "hosts: [b.test]\n");
+    // The clock counts whole seconds, and so do epochs.
+    wait_until("the next second", || jiff::Timestamp::now().as_second().unsigned_abs() > epoch);
+    edge.start_publisher();
+    wait_until("the new store counts", || edge.apps() == ["a", "b"]);
+    assert!(edge.stamp("apps").0 > epoch);
+}
