@@ -13,9 +13,11 @@ use karman_contract::app::{Expect, HealthCheck};
 use karman_contract::code::Code;
 use karman_contract::event::EventKind;
 use karman_contract::name::{AppId, InstanceId};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
+use crate::clock;
 use crate::events::{About, Events};
 use crate::live::Live;
 use crate::pick::absence;
@@ -29,6 +31,10 @@ const QUARANTINE_MAX: Duration = Duration::from_secs(30);
 const DOWN_RECHECK: Duration = Duration::from_millis(500);
 /// A watch that found nothing wrong with the connection gives up after this.
 const RECHECK_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a connection must last to show that somebody keeps it.
+const KEPT: Duration = Duration::from_millis(100);
+/// For how long the answer of an instance that was asked after its sockets broke is good.
+const ASKED_FRESH: Duration = Duration::from_millis(500);
 /// Active checks in a row that must fail before an instance that was healthy is down.
 const CHECKS_FAILED_MAX: u32 = 2;
 
@@ -96,6 +102,29 @@ impl Health {
             self.events.tell(EventKind::InstanceUnhealthy, about);
         }
         self.watch(app.id.clone(), id.clone(), Arc::clone(vitals));
+    }
+
+    /// Whether an instance is gone altogether, asked when a socket to it broke. A thousand sockets that
+    /// break together ask once.
+    pub async fn has_died(self: &Arc<Self>, app: &App, id: &InstanceId, vitals: &Arc<InstanceVitals>) -> bool {
+        let mut asked = vitals.asked.lock().await;
+        let now = clock::millis();
+        if let Some((_, dead)) = asked.filter(|(at, _)| now.saturating_sub(*at) < ASKED_FRESH.as_millis() as u64) {
+            return dead;
+        }
+        let dead = !is_alive(vitals.address).await;
+        *asked = Some((clock::millis(), dead));
+        if dead {
+            self.connect_failed(app, id, vitals, "its sockets broke, and it takes no connection");
+            let others = app
+                .instances
+                .iter()
+                .any(|other| other.takes_new_clients() && other.vitals.usable() && !Arc::ptr_eq(&other.vitals, vitals));
+            if !others {
+                self.app_is_down(app);
+            }
+        }
+        dead
     }
 
     /// A request found no instance that answered.
@@ -237,6 +266,15 @@ impl Health {
             }
         }
     }
+}
+
+/// Whether somebody takes a connection and keeps it.
+///
+/// The kernel may close a dead process's listener after its sockets: what it accepts meanwhile is reset at once.
+async fn is_alive(address: SocketAddr) -> bool {
+    let Ok(Ok(mut stream)) = tokio::time::timeout(RECHECK_TIMEOUT, TcpStream::connect(address)).await else { return false };
+    // No server speaks first over HTTP: silence is life.
+    tokio::time::timeout(KEPT, stream.read(&mut [0])).await.is_err()
 }
 
 async fn is_healthy(address: SocketAddr, host: &str, check: &HealthCheck) -> bool {

@@ -9,11 +9,11 @@ mod tests;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -35,7 +35,9 @@ const HALF_OPEN_MAX: Duration = Duration::from_secs(5);
 pub struct Tunnel {
     pub app: Arc<AppVitals>,
     pub instance: Arc<InstanceVitals>,
-    idle_limit: Duration,
+    terms: Terms,
+    /// Whether the instance still counts it.
+    at_instance: AtomicBool,
     /// When a byte last moved, by [`clock::millis`].
     moved_at: AtomicU64,
     /// Why it was told to close, as an index into [`ClosedBy::ALL`] plus one.
@@ -43,6 +45,15 @@ pub struct Tunnel {
     /// Which side ended its direction first, in the same way.
     ended_by: AtomicU8,
     bell: Notify,
+}
+
+/// What its app allows a tunnel.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// The longest silence, both directions counted.
+    pub idle_limit: Duration,
+    /// How long its client may be kept when its instance dies under it; zero: not at all.
+    pub hold: Duration,
 }
 
 /// What a tunnel carried, when it is over.
@@ -56,6 +67,29 @@ pub struct Closed {
     pub frames_out: u64,
 }
 
+/// The client of a tunnel whose app is gone, and does not know it yet.
+#[derive(Debug)]
+pub struct Orphan {
+    client: TcpStream,
+    between_frames: bool,
+}
+
+impl Orphan {
+    /// Waits for the client to leave. What it says meanwhile is nobody's: it will say it again when it is back.
+    pub async fn left(&mut self) {
+        let mut nobody = [0; 1_024];
+        while matches!(self.client.read(&mut nobody).await, Ok(read) if read > 0) {}
+    }
+
+    /// Lets the client go where there is somebody.
+    pub async fn release(mut self) {
+        if self.between_frames {
+            let _ = timeout(PARTING_MAX, self.client.write_all(&GOING_AWAY)).await;
+        }
+        let _ = self.client.shutdown().await;
+    }
+}
+
 /// One side of a tunnel: its socket, and what was already read from it before the tunnel began.
 #[derive(Debug)]
 pub struct Side {
@@ -64,12 +98,38 @@ pub struct Side {
 }
 
 impl Tunnel {
-    pub fn new(app: Arc<AppVitals>, instance: Arc<InstanceVitals>, idle_limit: Duration) -> Self {
+    pub fn new(app: Arc<AppVitals>, instance: Arc<InstanceVitals>, terms: Terms) -> Self {
         app.sockets.fetch_add(1, Relaxed);
         app.sockets_opened.fetch_add(1, Relaxed);
         instance.tunnels.fetch_add(1, Relaxed);
         let moved_at = AtomicU64::new(clock::millis());
-        Self { app, instance, idle_limit, moved_at, told: AtomicU8::new(0), ended_by: AtomicU8::new(0), bell: Notify::new() }
+        Self {
+            app,
+            instance,
+            terms,
+            at_instance: AtomicBool::new(true),
+            moved_at,
+            told: AtomicU8::new(0),
+            ended_by: AtomicU8::new(0),
+            bell: Notify::new(),
+        }
+    }
+
+    /// The instance is gone from under the tunnel: from now on it is its app's alone.
+    pub fn leave_instance(&self) {
+        if self.at_instance.swap(false, Relaxed) {
+            self.instance.tunnels.fetch_sub(1, Relaxed);
+        }
+    }
+
+    /// How long its client may be kept when its instance dies.
+    pub fn hold_max(&self) -> Duration {
+        self.terms.hold
+    }
+
+    /// Waits until it is told to close.
+    pub async fn told(&self) {
+        self.bell.notified().await;
     }
 
     /// Tells the tunnel to close. The first reason stands.
@@ -91,15 +151,22 @@ impl Tunnel {
     /// Who ends the tunnel now: its idle limit, or the side that ended its direction and left the
     /// other with nothing to say. `None`: it is in use.
     pub fn is_over(&self, now_millis: u64) -> Option<ClosedBy> {
+        if !self.at_instance.load(Relaxed) {
+            // It waits for an instance, and knows for how long.
+            return None;
+        }
         let silent = Duration::from_millis(now_millis.saturating_sub(self.moved_at.load(Relaxed)));
         match noted(&self.ended_by).filter(|_| silent >= HALF_OPEN_MAX) {
             Some(ended_by) => Some(ended_by),
-            None => (silent >= self.idle_limit).then_some(ClosedBy::Idle),
+            None => (silent >= self.terms.idle_limit).then_some(ClosedBy::Idle),
         }
     }
 
     /// Carries bytes both ways until one side or the edge ends it.
-    pub async fn carry(&self, client: Side, app: Side) -> Closed {
+    ///
+    /// Gives the client's socket back if the app's broke and the client, who does not know yet, may be kept.
+    pub async fn carry(&self, client: Side, app: Side) -> (Closed, Option<Orphan>) {
+        let may_keep = !self.terms.hold.is_zero();
         let (mut inward, mut outward) = (Flow::new(client.early), Flow::new(app.early));
         let (mut client, mut app) = (client.socket, app.socket);
         let mut told = pin!(self.bell.notified());
@@ -108,7 +175,7 @@ impl Tunnel {
                 return Poll::Ready(None);
             }
             let moved = (inward.bytes, outward.bytes);
-            let ended = [inward.pump(cx, &mut client, &mut app), outward.pump(cx, &mut app, &mut client)];
+            let ended = [inward.pump(cx, &mut client, &mut app, false), outward.pump(cx, &mut app, &mut client, may_keep)];
             self.count(&inward, &outward, moved);
             match ended {
                 [Poll::Ready(Err(broken)), _] => Poll::Ready(Some(broken.side(ClosedBy::Client, ClosedBy::App))),
@@ -125,16 +192,21 @@ impl Tunnel {
                 noted(&self.told).unwrap_or(ClosedBy::Error)
             }
         };
-        // Both ends were flushed or failed; a FIN to a side that is gone has nobody to tell.
-        let _ = client.shutdown().await;
-        let _ = app.shutdown().await;
-        Closed {
+        let closed = Closed {
             by,
             bytes_in: inward.bytes,
             bytes_out: outward.bytes,
             frames_in: inward.frames.count,
             frames_out: outward.frames.count,
+        };
+        // Both ends were flushed or failed; a FIN to a side that is gone has nobody to tell.
+        let _ = app.shutdown().await;
+        let orphaned = may_keep && by == ClosedBy::App && inward.is_open() && !outward.frames.closed;
+        if orphaned {
+            return (closed, Some(Orphan { client, between_frames: outward.frames.is_between() }));
         }
+        let _ = client.shutdown().await;
+        (closed, None)
     }
 
     /// Takes leave as the protocol wants it: the app is told "going away" between two frames, what it
@@ -150,7 +222,7 @@ impl Tunnel {
                 inward.say(&GOING_AWAY_MASKED);
                 let _ = inward.finish_frame(cx, client, app);
             }
-            let answer = outward.pump(cx, app, client);
+            let answer = outward.pump(cx, app, client, false);
             self.count(inward, outward, moved);
             if answer.is_ready() || (outward.frames.closed && outward.is_sent()) { Poll::Ready(()) } else { Poll::Pending }
         });
@@ -189,6 +261,6 @@ fn noted(cell: &AtomicU8) -> Option<ClosedBy> {
 impl Drop for Tunnel {
     fn drop(&mut self) {
         self.app.sockets.fetch_sub(1, Relaxed);
-        self.instance.tunnels.fetch_sub(1, Relaxed);
+        self.leave_instance();
     }
 }

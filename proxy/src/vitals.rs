@@ -38,6 +38,8 @@ pub struct InstanceVitals {
     /// Whether a task asks it now and then if it is back.
     pub watched: AtomicBool,
     pub check: Mutex<Option<RunningCheck>>,
+    /// Whether it was dead when last asked after a socket broke, and when that was.
+    pub asked: tokio::sync::Mutex<Option<(u64, bool)>>,
 }
 
 const QUARANTINED: u8 = 1;
@@ -56,6 +58,7 @@ impl InstanceVitals {
             flags: AtomicU8::new(0),
             watched: AtomicBool::new(false),
             check: Mutex::new(None),
+            asked: tokio::sync::Mutex::new(None),
         }
     }
 
@@ -175,6 +178,8 @@ pub struct AppVitals {
     /// New sockets that wait for their instance to take them.
     pub waiting: AtomicU32,
     pub info: InfoAnswers,
+    /// The turns of clients that were kept when their instance died.
+    pub release: Admission,
     pub sockets: AtomicU32,
     pub sockets_opened: AtomicU64,
     pub sockets_closed: [AtomicU64; ClosedBy::ALL.len()],
@@ -200,6 +205,7 @@ impl Default for AppVitals {
             held: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
             info: InfoAnswers::default(),
+            release: Admission::default(),
             sockets: AtomicU32::new(0),
             sockets_opened: AtomicU64::new(0),
             sockets_closed: [const { AtomicU64::new(0) }; ClosedBy::ALL.len()],

@@ -12,6 +12,9 @@ mod changes;
 /// The real clients: npm's, and a browser.
 #[path = "edge/clients.rs"]
 mod clients;
+/// Instances that die under their sockets.
+#[path = "edge/crashes.rs"]
+mod crashes;
 /// Instances that are about to go.
 #[path = "edge/drains.rs"]
 mod drains;

@@ -34,7 +34,6 @@ const NOT_YET: &[&str] = &[
     "apps.*.limits.requests_per_second_per_client",
     "apps.*.limits.sockets",
     "apps.*.limits.sockets_per_second_per_client",
-    "apps.*.on_crash",
     "certificates",
     "keys.ticket",
 ];

@@ -1,5 +1,6 @@
 //! WebSocket upgrades: the handshake with the app, and how both sockets leave the request path.
 
+mod hold;
 mod open;
 
 use std::io::Cursor;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use karman_contract::app::AfterCrash;
 use karman_contract::code::Code;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::v1::client::HttpSession as AppSession;
@@ -20,15 +22,19 @@ use tokio::time::timeout;
 
 use self::open::Open;
 use super::{Proxy, first_byte_timeout, stop};
+use crate::caller::SockJsPart;
 use crate::connection::Connection;
 use crate::exchange::Exchange;
 use crate::failure::code_of;
 use crate::headers;
-use crate::tunnel::{Side, Tunnel};
+use crate::table::App;
+use crate::tunnel::{Side, Terms, Tunnel};
 use crate::upstream::connect;
 
 /// Interim answers that an app may send before it answers an upgrade.
 const INTERIM_ANSWERS_MAX: usize = 8;
+/// Where Meteor speaks DDP without SockJS.
+const RAW_DDP: &str = "/websocket";
 
 impl Proxy {
     /// Answers an upgrade: with a tunnel, with what the app says instead, or with a code of ours.
@@ -104,8 +110,8 @@ impl Proxy {
         self.dress(&mut answer, x)?;
         // Counted before the client can know of it: whoever saw a 101 finds it in the numbers.
         let (Some(owner), Some(chosen)) = (&x.app, &x.chosen) else { return Err(stop(x, Code::Internal)) };
-        let idle_limit = Exchange::seconds(owner.wire.timeouts.tunnel_idle_seconds);
-        let tunnel = Tunnel::new(Arc::clone(&owner.vitals), Arc::clone(&chosen.in_flight.instance), idle_limit);
+        let terms = terms(owner, &x.path);
+        let tunnel = Tunnel::new(Arc::clone(&owner.vitals), Arc::clone(&chosen.in_flight.instance), terms);
         let open = Open::new(&self.edge, tunnel, mem::replace(x, Exchange::new()));
         x.is_tunnel = true;
         session.write_response_header(Box::new(answer), false).await.map_err(Error::into_down)?;
@@ -140,6 +146,17 @@ impl Proxy {
             session.write_response_body(Some(body), false).await.map_err(Error::into_down)?;
         }
         session.write_response_body(None, true).await.map_err(Error::into_down)
+    }
+}
+
+/// What the app allows a tunnel at this path. Only who speaks SockJS or DDP can be kept while nobody
+/// answers: its protocol says again what was not heard. Of any other nothing is known.
+fn terms(app: &App, path: &str) -> Terms {
+    let says_again = path.trim_end_matches('/') == RAW_DDP || SockJsPart::of(path, &app.wire.sockjs.prefix).is_some();
+    let keeps = says_again && app.wire.on_crash.then == AfterCrash::Spread;
+    Terms {
+        idle_limit: Exchange::seconds(app.wire.timeouts.tunnel_idle_seconds),
+        hold: if keeps { Exchange::seconds(app.wire.on_crash.hold_seconds) } else { Duration::ZERO },
     }
 }
 

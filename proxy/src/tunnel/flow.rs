@@ -68,11 +68,20 @@ impl Flow {
     }
 
     /// Moves what can be moved. Ready when the direction is over: passed on, or broken.
-    pub(super) fn pump(&mut self, cx: &mut Context<'_>, from: &mut TcpStream, to: &mut TcpStream) -> Poll<Result<(), Broken>> {
+    ///
+    /// With `keeps_writer` an end without a close frame is not passed on: the writer hears nothing of it.
+    pub(super) fn pump(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut TcpStream,
+        to: &mut TcpStream,
+        keeps_writer: bool,
+    ) -> Poll<Result<(), Broken>> {
         loop {
             ready!(self.poll_send(cx, to)).map_err(|_| Broken::Writing)?;
             match self.state {
                 State::Ended => return Poll::Ready(Ok(())),
+                State::Ending if keeps_writer && !self.frames.closed => return Poll::Ready(Err(Broken::Reading)),
                 State::Ending => {
                     ready!(Pin::new(&mut *to).poll_shutdown(cx)).map_err(|_| Broken::Writing)?;
                     self.state = State::Ended;

@@ -23,12 +23,13 @@ async fn rig(early_from_client: &[u8], early_from_app: &[u8]) -> Rig {
     let (client, client_side) = pair().await;
     let (app, app_side) = pair().await;
     let vitals = Arc::new(InstanceVitals::new(([127, 0, 0, 1], 1).into()));
-    let tunnel = Arc::new(Tunnel::new(Arc::default(), vitals, Duration::from_secs(60)));
+    let tunnel =
+        Arc::new(Tunnel::new(Arc::default(), vitals, Terms { idle_limit: Duration::from_secs(60), hold: Duration::ZERO }));
     let (from_client, from_app) = (early_from_client.to_vec(), early_from_app.to_vec());
     let carried = Arc::clone(&tunnel);
     let task = tokio::spawn(async move {
         let client = Side { socket: client_side, early: from_client };
-        carried.carry(client, Side { socket: app_side, early: from_app }).await
+        carried.carry(client, Side { socket: app_side, early: from_app }).await.0
     });
     Rig { client, app, tunnel, task }
 }
