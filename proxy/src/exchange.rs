@@ -71,8 +71,8 @@ pub struct Exchange {
     pub is_tunnel: bool,
 }
 
-impl Exchange {
-    pub fn new() -> Self {
+impl Default for Exchange {
+    fn default() -> Self {
         Self {
             started: Instant::now(),
             at: Timestamp::now(),
@@ -104,7 +104,9 @@ impl Exchange {
             is_tunnel: false,
         }
     }
+}
 
+impl Exchange {
     /// Where the request is counted.
     pub fn vitals<'a>(&'a self, edge: &'a Edge) -> &'a AppVitals {
         self.app.as_ref().map_or(&edge.nobody, |app| &app.vitals)

@@ -260,10 +260,9 @@ impl Health {
             let cause = (!healthy).then(|| "its health check fails".to_owned());
             self.events.tell(kind, About { cause, ..about(app, id) });
         }
-        if let Some(app) = self.apps.pin().get(app.as_str()).filter(|_| healthy) {
-            if app.vitals.is_down() {
-                self.app_is_up(app);
-            }
+        let down = |app: &&Arc<App>| healthy && app.vitals.is_down();
+        if let Some(app) = self.apps.pin().get(app.as_str()).filter(down) {
+            self.app_is_up(app);
         }
     }
 }

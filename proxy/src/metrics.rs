@@ -74,7 +74,7 @@ impl Scrape {
         family(encoder, "karman_request_seconds", "Time from head to last byte, by app", MetricType::Histogram, |metric| {
             apps.iter().try_for_each(|(app, vitals)| histogram(metric, app, vitals))
         })?;
-        let gauges: [(&str, &str, fn(&AppVitals) -> &AtomicU32); 4] = [
+        let gauges: [(&str, &str, Count<AtomicU32>); 4] = [
             ("karman_in_flight", "Requests that are being answered, by app", |app| &app.in_flight),
             ("karman_held", "Requests that wait for an instance, by app", |app| &app.held),
             ("karman_waiting", "New sockets that wait for their instance to take them, by app", |app| &app.waiting),
@@ -94,7 +94,7 @@ impl Scrape {
             })
             .try_for_each(|(app, by, count)| counter(metric, &[("app", app), ("by", by)], count))
         })?;
-        let directions: [(&str, fn(&AppVitals) -> &AtomicU64); 2] = [("in", |app| &app.bytes_in), ("out", |app| &app.bytes_out)];
+        let directions: [(&str, Count<AtomicU64>); 2] = [("in", |app| &app.bytes_in), ("out", |app| &app.bytes_out)];
         family(encoder, "karman_bytes", "Bytes of bodies and tunnels, by app and direction", MetricType::Counter, |metric| {
             each(&apps, directions.into_iter(), |app, of| of(app).load(Relaxed))
                 .try_for_each(|(app, direction, count)| counter(metric, &[("app", app), ("direction", direction)], count))
@@ -204,6 +204,9 @@ fn each<'a, L: Copy>(
         .flat_map(move |(app, vitals)| labels.clone().map(move |(name, label)| (*app, name, count(vitals, label))))
         .filter(|(_, _, count)| *count > 0)
 }
+
+/// Where a number of an app stands.
+type Count<A> = fn(&AppVitals) -> &A;
 
 type Labels<'a> = &'a [(&'a str, &'a str)];
 

@@ -48,7 +48,7 @@ impl ProxyHttp for Proxy {
     type CTX = Exchange;
 
     fn new_ctx(&self) -> Exchange {
-        Exchange::new()
+        Exchange::default()
     }
 
     async fn request_filter(&self, session: &mut Session, x: &mut Exchange) -> Result<bool> {
@@ -317,10 +317,11 @@ impl Proxy {
         headers::for_client(response, &x.request_id, instance)?;
         let bound = Bound { release: chosen.release, tag: chosen.tag };
         let binds = app.wire.sticky == Sticky::Cookie && x.caller != Caller::Asset && x.bound != Some(bound);
-        if binds && !headers::is_shared(&response.headers, Timestamp::now()) {
-            if let Some(value) = self.edge.keys.pin().seal(&app.id, bound) {
-                response.append_header(SET_COOKIE, sticky::set_cookie(&value, x.origin.secure))?;
-            }
+        if !binds || headers::is_shared(&response.headers, Timestamp::now()) {
+            return Ok(());
+        }
+        if let Some(value) = self.edge.keys.pin().seal(&app.id, bound) {
+            response.append_header(SET_COOKIE, sticky::set_cookie(&value, x.origin.secure))?;
         }
         Ok(())
     }

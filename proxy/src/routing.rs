@@ -15,7 +15,8 @@ pub fn host(field: &[u8]) -> Option<String> {
         Some(rest) => {
             let (literal, after) = rest.split_once(']')?;
             literal.parse::<std::net::Ipv6Addr>().ok()?;
-            return port_is_good(after.strip_prefix(':').or(after.is_empty().then_some(""))?).then(|| field.to_ascii_lowercase());
+            let port = if after.is_empty() { "" } else { after.strip_prefix(':')? };
+            return port_is_good(port).then(|| field.to_ascii_lowercase());
         }
         None => field.split_once(':').unwrap_or((field, "")),
     };

@@ -100,7 +100,7 @@ pub fn parse_json(text: &[u8]) -> Result<Node, Malformed> {
 pub struct At<'a> {
     node: &'a Node,
     step: Step<'a>,
-    parent: Option<&'a At<'a>>,
+    parent: Option<&'a Self>,
 }
 
 #[derive(Clone, Copy)]

@@ -112,7 +112,7 @@ impl Proxy {
         let (Some(owner), Some(chosen)) = (&x.app, &x.chosen) else { return Err(stop(x, Code::Internal)) };
         let terms = terms(owner, &x.path);
         let tunnel = Tunnel::new(Arc::clone(&owner.vitals), Arc::clone(&chosen.in_flight.instance), terms);
-        let open = Open::new(&self.edge, tunnel, mem::replace(x, Exchange::new()));
+        let open = Open::new(&self.edge, tunnel, mem::take(x));
         x.is_tunnel = true;
         session.write_response_header(Box::new(answer), false).await.map_err(Error::into_down)?;
         let from_app = read_now(app.read_body_bytes()).await;

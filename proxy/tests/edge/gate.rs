@@ -13,7 +13,7 @@ async fn counting() -> Scripted {
     Scripted::start(|_, mut stream, heads| async move {
         while heads.read(&mut stream).await {
             let body = format!(r#"{{"websocket":true,"origins":["*:*"],"cookie_needed":false,"entropy":1,"base_url":"/{}"}}"#, heads.len());
-            let origin = heads.last().lines().find_map(|line| line.strip_prefix("origin: ").map(str::to_owned)).unwrap_or("*".to_owned());
+            let origin = heads.last().lines().find_map(|line| line.strip_prefix("origin: ").map(str::to_owned)).unwrap_or_else(|| "*".to_owned());
             let head = format!(
                 "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\naccess-control-allow-origin: {origin}\r\ncontent-length: {}\r\n\r\n",
                 body.len()
