@@ -130,6 +130,7 @@ fn page(
         host: &x.host,
         retry_seconds: retry,
         refresh_seconds: refresh,
+        words: app.filter(|_| code == Code::AppMaintenance).and_then(|app| app.wire.note.as_ref()?.why.as_deref()),
         updating: code == Code::AppDown && app.is_some_and(App::is_rolling),
         since,
         ..PageInput::new(code, &x.request_id, Timestamp::now())

@@ -175,12 +175,21 @@ impl Tunnel {
                 return Poll::Ready(None);
             }
             let moved = (inward.bytes, outward.bytes);
-            let ended = [inward.pump(cx, &mut client, &mut app, false), outward.pump(cx, &mut app, &mut client, may_keep)];
+            let ended = [
+                inward.pump(cx, &mut client, &mut app, false),
+                outward.pump(cx, &mut app, &mut client, may_keep && inward.is_open()),
+            ];
             self.count(&inward, &outward, moved);
+            // Whoever ended first ended it, whatever broke because of that.
+            let first = noted(&self.ended_by);
             match ended {
-                [Poll::Ready(Err(broken)), _] => Poll::Ready(Some(broken.side(ClosedBy::Client, ClosedBy::App))),
-                [_, Poll::Ready(Err(broken))] => Poll::Ready(Some(broken.side(ClosedBy::App, ClosedBy::Client))),
-                [Poll::Ready(Ok(())), Poll::Ready(Ok(()))] => Poll::Ready(Some(noted(&self.ended_by).unwrap_or(ClosedBy::Error))),
+                [Poll::Ready(Err(broken)), _] => {
+                    Poll::Ready(Some(first.unwrap_or_else(|| broken.side(ClosedBy::Client, ClosedBy::App))))
+                }
+                [_, Poll::Ready(Err(broken))] => {
+                    Poll::Ready(Some(first.unwrap_or_else(|| broken.side(ClosedBy::App, ClosedBy::Client))))
+                }
+                [Poll::Ready(Ok(())), Poll::Ready(Ok(()))] => Poll::Ready(Some(first.unwrap_or(ClosedBy::Error))),
                 _ => Poll::Pending,
             }
         })

@@ -107,6 +107,17 @@ async fn an_app_in_another_state_says_which() {
 }
 
 #[tokio::test]
+async fn the_maintenance_page_has_the_owners_words_and_no_other_page_has() {
+    let (edge, a) = (Edge::start().await, App::start("a"));
+    for (state, told) in [("maintenance", true), ("stopped", false)] {
+        let note = format!(r#","state":"{state}","note":{{"by":"ada","why":"A <new> database"}}"#);
+        edge.put_app(&instances_json(&[("a", a.address)]), &note).await;
+        let page = edge.get("/", "accept: text/html\r\n").await.text();
+        assert_eq!(page.contains("A &lt;new&gt; database"), told, "{page}");
+    }
+}
+
+#[tokio::test]
 async fn a_kept_connection_that_was_reset_costs_an_idempotent_request_nothing_and_a_post_is_not_sent_twice() {
     let app = Scripted::start(|n, mut stream, heads| async move {
         // The first connection answers once and resets on its second request; later ones serve.
