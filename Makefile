@@ -21,6 +21,7 @@ test: build-tools test-tools
 bench: build-tools
 	$(CARGO) build --release --bins
 	target/release/karman-bench tables
+	target/release/karman-bench sockets
 
 lint:
 	$(CARGO) fmt --all --check

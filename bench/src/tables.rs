@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
+use crate::peers::proportional_set_size;
 use crate::proxy::Proxy;
 use crate::report::{Times, megabytes, millis};
 
@@ -37,7 +38,7 @@ pub(crate) fn run(options: &Options) -> io::Result<()> {
     println!("tables: {} apps, put whole, live and on disk   {}", options.apps, millis(start.elapsed()));
     println!("        on disk                                 {}", megabytes(proxy.saved_bytes()?));
     let large = lookups(&proxy, options.apps)?;
-    println!("        memory of the proxy (Pss)               {}", megabytes(proxy.proportional_set_size()?));
+    println!("        memory of the proxy (Pss)               {}", megabytes(proportional_set_size(proxy.id())?));
 
     let mut starts = Vec::new();
     for _ in 0..options.starts {
@@ -46,7 +47,7 @@ pub(crate) fn run(options: &Options) -> io::Result<()> {
         starts.push(start.elapsed());
     }
     println!("        killed, started, first request routed   {}", Times::new(starts).line());
-    println!("        memory after a start (Pss)              {}", megabytes(proxy.proportional_set_size()?));
+    println!("        memory after a start (Pss)              {}", megabytes(proportional_set_size(proxy.id())?));
 
     let (live, answered) = changes(&proxy, options.changes)?;
     println!("        one-app delta, sent until live          {}", live.line());

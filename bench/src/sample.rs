@@ -1,0 +1,36 @@
+//! The sample app beside this binary, as the backend of a scenario.
+
+use std::io::{self, BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+pub(crate) struct Sample {
+    process: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Sample {
+    pub(crate) fn start() -> io::Result<Self> {
+        let binary = std::env::current_exe()?.with_file_name("karman-sample");
+        let mut process = Command::new(binary)
+            .args(["--listen", "127.0.0.1:0", "--instance", "bench"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let mut line = String::new();
+        if let Some(output) = process.stdout.take() {
+            BufReader::new(output).read_line(&mut line)?;
+        }
+        let address = line.trim().rsplit_once("http://").and_then(|(_, address)| address.parse().ok());
+        let address = address.ok_or_else(|| io::Error::other(format!("the sample app said {line:?}")))?;
+        Ok(Self { process, address })
+    }
+}
+
+impl Drop for Sample {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
