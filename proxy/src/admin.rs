@@ -55,7 +55,7 @@ pub fn bind(path: &Path, take_over: bool) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Serves calls until `stop` says so.
+/// Serves calls until `stop` says so; then every connection is closed.
 pub async fn serve(listener: UnixListener, admin: Arc<Admin>, mut stop: ShutdownWatch) {
     let slots = Arc::new(Semaphore::new(admin.edge.settings.limits.admin_connections));
     let body_bytes_max = admin.edge.settings.limits.admin_body_bytes;
@@ -76,8 +76,14 @@ pub async fn serve(listener: UnixListener, admin: Arc<Admin>, mut stop: Shutdown
             continue;
         }
         let admin = Arc::clone(&admin);
+        let mut stop = stop.clone();
         tokio::spawn(async move {
-            http_server::serve(Box::new(stream), body_bytes_max, |call| Arc::clone(&admin).answer(call)).await;
+            let calls = http_server::serve(Box::new(stream), body_bytes_max, |call| Arc::clone(&admin).answer(call));
+            // Whoever is still connected then has to turn to the process that took over.
+            tokio::select! {
+                () = calls => {}
+                _ = stop.changed() => {}
+            }
             drop(slot);
         });
     }

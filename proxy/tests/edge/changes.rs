@@ -1,12 +1,9 @@
 //! Documents that come in while traffic flows.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-
 use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::rig::{App, Edge, HOST, exchange};
+use crate::rig::{App, Edge, HOST, Load};
 
 #[tokio::test]
 async fn a_thousand_deltas_close_no_socket_and_fail_no_request() {
@@ -18,20 +15,7 @@ async fn a_thousand_deltas_close_no_socket_and_fail_no_request() {
     for _ in 0..SOCKETS {
         sockets.push(edge.socket_at("/websocket", &[]).await.unwrap());
     }
-    let (stop, failed, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let mut load = Vec::new();
-    for _ in 0..4 {
-        let (stop, failed, served, http) = (Arc::clone(&stop), Arc::clone(&failed), Arc::clone(&served), edge.http);
-        load.push(tokio::spawn(async move {
-            while !stop.load(Relaxed) {
-                let stream = tokio::net::TcpStream::connect(http).await.unwrap();
-                let request = format!("GET /api/instance HTTP/1.1\r\nhost: {HOST}\r\nconnection: close\r\n\r\n");
-                let answer = exchange(stream, &request).await;
-                let good = answer.is_some_and(|answer| answer.status == 200);
-                if good { &served } else { &failed }.fetch_add(1, Relaxed);
-            }
-        }));
-    }
+    let load = Load::start(edge.http);
     let first = edge.generation().await;
     for n in 0..DELTAS {
         let (base, generation) = (first + n, first + n + 1);
@@ -51,12 +35,9 @@ async fn a_thousand_deltas_close_no_socket_and_fail_no_request() {
         let answer = edge.admin("PATCH", "/v1/apps", &delta).await;
         assert_eq!(answer.status, 200, "delta {n}: {}", answer.text());
     }
-    stop.store(true, Relaxed);
-    for task in load {
-        task.await.unwrap();
-    }
-    assert_eq!(failed.load(Relaxed), 0, "of {} requests", served.load(Relaxed));
-    assert!(served.load(Relaxed) > 100, "there was load: {}", served.load(Relaxed));
+    assert_eq!(load.failed(), 0, "of {} requests", load.served());
+    assert!(load.served() > 100, "there was load: {}", load.served());
+    load.stop().await;
     for ws in &mut sockets {
         ws.socket.send(Message::text(r#"{"msg":"connect","version":"1","support":["1"]}"#)).await.unwrap();
         let answer = ws.socket.next().await.unwrap().unwrap();

@@ -2,16 +2,14 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::rig::{App, Edge, HOST, end, exchange, instances_json, parse, signal, until};
+use crate::rig::{App, Edge, HOST, Load, SOON, end, exchange, instances_json, parse, signal, until};
 
 fn check(text: &str) -> (Option<i32>, String) {
     let dir = tempfile::tempdir().unwrap();
@@ -177,35 +175,21 @@ async fn an_upgrade_refuses_no_connection_fails_no_request_and_keeps_sockets() {
     for _ in 0..50 {
         sockets.push(edge.socket_at("/websocket", &[]).await.unwrap());
     }
-    let (stop, failed, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let mut load = Vec::new();
-    for _ in 0..4 {
-        let (stop, failed, served, http) = (Arc::clone(&stop), Arc::clone(&failed), Arc::clone(&served), edge.http);
-        load.push(tokio::spawn(async move {
-            while !stop.load(Relaxed) {
-                let request = format!("GET /api/instance HTTP/1.1\r\nhost: {HOST}\r\nconnection: close\r\n\r\n");
-                let answer = match TcpStream::connect(http).await {
-                    Ok(stream) => exchange(stream, &request).await,
-                    Err(_) => None,
-                };
-                let good = answer.is_some_and(|answer| answer.status == 200);
-                if good { &served } else { &failed }.fetch_add(1, Relaxed);
-            }
-        }));
-    }
+    let mut publisher = UnixStream::connect(edge.socket()).await.unwrap();
+    publisher.write_all(b"GET /v1/events HTTP/1.1\r\nhost: admin\r\n\r\n").await.unwrap();
+    let load = Load::start(edge.http);
     let mut previous = Vec::new();
     for round in 0..3 {
-        let before = served.load(Relaxed);
-        until("there is load", async || served.load(Relaxed) > before + 50).await;
+        let before = load.served();
+        until("there is load", async || load.served() > before + 50).await;
         previous.push(edge.upgrade().await);
-        let after = served.load(Relaxed);
-        until("and still is", async || served.load(Relaxed) > after + 50).await;
-        assert_eq!(failed.load(Relaxed), 0, "in round {round}, of {}", served.load(Relaxed));
+        let after = load.served();
+        until("and still is", async || load.served() > after + 50).await;
+        assert_eq!(load.failed(), 0, "in round {round}, of {}", load.served());
     }
-    stop.store(true, Relaxed);
-    for task in load {
-        task.await.unwrap();
-    }
+    load.stop().await;
+    let told = tokio::time::timeout(SOON, publisher.read_to_end(&mut Vec::new())).await;
+    assert!(told.is_ok(), "whoever was connected to the first process is sent to the next");
     assert_eq!(edge.get("/", &format!("cookie: {cookie}\r\n")).await.cookie(), None, "cookies hold");
     edge.put_app(&instances_json(&[("a", app.address)]), r#","state":"stopped""#).await;
     assert_eq!(edge.get("/", "").await.code(), "app-stopped", "changes go to the new one");

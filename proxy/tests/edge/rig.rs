@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -386,7 +388,7 @@ fn dechunk(mut body: &[u8]) -> Option<Vec<u8>> {
 pub struct Scripted {
     pub address: SocketAddr,
     /// Requests that arrived whole, over all connections.
-    pub heads: std::sync::Arc<std::sync::Mutex<Vec<String>>>,
+    pub heads: Arc<Mutex<Vec<String>>>,
 }
 
 impl Scripted {
@@ -398,7 +400,7 @@ impl Scripted {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let heads = Heads::default();
-        let seen = std::sync::Arc::clone(&heads.0);
+        let seen = Arc::clone(&heads.0);
         tokio::spawn(async move {
             for n in 0.. {
                 let Ok((stream, _)) = listener.accept().await else { return };
@@ -415,7 +417,7 @@ impl Scripted {
 
 /// Where heads are noted as they arrive.
 #[derive(Clone, Default)]
-pub struct Heads(std::sync::Arc<std::sync::Mutex<Vec<String>>>);
+pub struct Heads(Arc<Mutex<Vec<String>>>);
 
 impl Heads {
     pub fn len(&self) -> usize {
@@ -437,5 +439,49 @@ impl Heads {
         }
         self.0.lock().unwrap().push(String::from_utf8(head).unwrap());
         true
+    }
+}
+
+/// Clients that ask all the time, each request on a connection of its own.
+pub struct Load {
+    stop: Arc<AtomicBool>,
+    served: Arc<AtomicUsize>,
+    failed: Arc<AtomicUsize>,
+    clients: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Load {
+    pub fn start(http: SocketAddr) -> Self {
+        let mut load = Self { stop: Arc::default(), served: Arc::default(), failed: Arc::default(), clients: Vec::new() };
+        for _ in 0..4 {
+            let (stop, served, failed) = (Arc::clone(&load.stop), Arc::clone(&load.served), Arc::clone(&load.failed));
+            load.clients.push(tokio::spawn(async move {
+                let request = format!("GET /api/instance HTTP/1.1\r\nhost: {HOST}\r\nconnection: close\r\n\r\n");
+                while !stop.load(Relaxed) {
+                    let answer = match TcpStream::connect(http).await {
+                        Ok(stream) => exchange(stream, &request).await,
+                        Err(_) => None,
+                    };
+                    let good = answer.is_some_and(|answer| answer.status == 200);
+                    if good { &served } else { &failed }.fetch_add(1, Relaxed);
+                }
+            }));
+        }
+        load
+    }
+
+    pub fn served(&self) -> usize {
+        self.served.load(Relaxed)
+    }
+
+    pub fn failed(&self) -> usize {
+        self.failed.load(Relaxed)
+    }
+
+    pub async fn stop(self) {
+        self.stop.store(true, Relaxed);
+        for client in self.clients {
+            client.await.unwrap();
+        }
     }
 }
