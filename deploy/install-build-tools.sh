@@ -1,10 +1,11 @@
 #!/bin/sh
-# Installs what the build needs from Debian: a C compiler and cmake, with which pingora's zlib is built.
+# Installs what the build needs from Debian: a C compiler and cmake (pingora's zlib, aws-lc), and protoc (etcd's client).
 set -eu
 
 missing=
 command -v cc > /dev/null || missing="$missing gcc libc6-dev"
 command -v cmake > /dev/null || missing="$missing cmake"
+command -v protoc > /dev/null || missing="$missing protobuf-compiler libprotobuf-dev"
 command -v make > /dev/null || missing="$missing make"
 
 if ! command -v cargo > /dev/null; then
