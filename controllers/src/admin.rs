@@ -102,7 +102,7 @@ impl Admin {
         force: bool,
     ) -> Result<Applied, AdminError> {
         let mut body = Vec::new();
-        write_items::<I>(&mut body, stamp, items);
+        write_items::<I>(&mut body, stamp, &I::Beside::default(), items);
         if force && body.pop() == Some(b'}') {
             body.extend_from_slice(br#","force":true}"#);
         }

@@ -62,6 +62,7 @@ fn delta<I: Item>(held: &Held<I>, wanted: &Items<I>, stamp: Stamp) -> Delta<I> {
         base: held.stamp.generation,
         put: changed.map(|(key, item)| (key.clone(), I::clone(item))).collect(),
         remove: held.items.keys().filter(|key| !wanted.contains_key(key)).cloned().collect(),
+        beside: Default::default(),
         force: false,
     }
 }
@@ -89,6 +90,6 @@ impl<I: Item> Has<I> {
 
 impl<I: Item> Held<I> {
     pub fn hash(&self) -> String {
-        hash_items(self.stamp, self.items.iter().map(|(key, item)| (key, item.as_ref())))
+        hash_items(self.stamp, &I::Beside::default(), self.items.iter().map(|(key, item)| (key, item.as_ref())))
     }
 }

@@ -4,13 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Debug, Display};
 use std::str::FromStr;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+mod certificates;
+mod keys;
+
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
+pub use certificates::{Acme, AcmeChange, Certificate, ChallengeCertificate, Challenges, Secret};
+pub use keys::{KEYS_MAX, KeysDocument, SecretKey};
+
 use crate::app::{App, words};
-use crate::name::{AppId, ContentHash, HostPattern};
+use crate::name::{AppId, ContentHash};
 use crate::read::{At, Fields, Node, Read, Reason, quoted};
 
 words! {
@@ -43,14 +48,57 @@ impl Display for Stamp {
 /// What a document is a map of.
 pub trait Item: Clone + PartialEq + Serialize + Send + Sync + 'static {
     type Key: Clone + Ord + FromStr<Err: Display> + Display + Serialize + Send + Sync + 'static;
+    /// What the document carries beside its items.
+    type Beside: Beside;
 
     const DOCUMENT: DocumentName;
 
     fn read(key: &Self::Key, at: &At<'_>, reasons: &mut Vec<Reason>) -> Option<Self>;
 }
 
+/// The fields that a document has beside its items; `()` where it has none.
+pub trait Beside: Clone + Debug + Default + PartialEq + Send + Sync + 'static {
+    /// What a delta says of them. What it does not name stays as it is.
+    type Change: Clone + Debug + Default + PartialEq + Send + Sync + 'static;
+
+    fn read(fields: &mut Fields<'_>, reasons: &mut Vec<Reason>) -> Option<Self>;
+
+    fn read_change(fields: &mut Fields<'_>, reasons: &mut Vec<Reason>) -> Option<Self::Change>;
+
+    fn changed_by(&self, change: Self::Change) -> Self;
+
+    /// The fields by name, as the canonical form has them.
+    fn to_fields(&self) -> Vec<(&'static str, Json)>;
+
+    /// The fields that the change names.
+    fn change_to_fields(change: &Self::Change) -> Vec<(&'static str, Json)>;
+}
+
+impl Beside for () {
+    type Change = ();
+
+    fn read(_fields: &mut Fields<'_>, _reasons: &mut Vec<Reason>) -> Option<Self> {
+        Some(())
+    }
+
+    fn read_change(_fields: &mut Fields<'_>, _reasons: &mut Vec<Reason>) -> Option<()> {
+        Some(())
+    }
+
+    fn changed_by(&self, (): ()) -> Self {}
+
+    fn to_fields(&self) -> Vec<(&'static str, Json)> {
+        Vec::new()
+    }
+
+    fn change_to_fields((): &()) -> Vec<(&'static str, Json)> {
+        Vec::new()
+    }
+}
+
 impl Item for App {
     type Key = AppId;
+    type Beside = ();
 
     const DOCUMENT: DocumentName = DocumentName::Apps;
 
@@ -64,6 +112,7 @@ impl Item for App {
 pub struct Document<I: Item> {
     pub stamp: Stamp,
     pub items: BTreeMap<I::Key, I>,
+    pub beside: I::Beside,
     /// Goes through the guard against mass removal; not part of the content.
     pub force: bool,
 }
@@ -76,6 +125,7 @@ pub struct Delta<I: Item> {
     pub base: u64,
     pub put: BTreeMap<I::Key, I>,
     pub remove: BTreeSet<I::Key>,
+    pub beside: <I::Beside as Beside>::Change,
     pub force: bool,
 }
 
@@ -83,21 +133,23 @@ pub type AppsDocument = Document<App>;
 pub type AppsDelta = Delta<App>;
 pub type PagesDocument = Document<Page>;
 pub type PagesDelta = Delta<Page>;
+pub type CertificatesDocument = Document<Certificate>;
+pub type CertificatesDelta = Delta<Certificate>;
 
 impl<I: Item> Document<I> {
     pub fn new(stamp: Stamp, items: BTreeMap<I::Key, I>) -> Self {
-        Self { stamp, items, force: false }
+        Self { stamp, items, beside: I::Beside::default(), force: false }
     }
 
     /// SHA-256, in hex, over the canonical form: keys sorted, defaults filled in, no white space.
     pub fn hash(&self) -> String {
-        hash_items::<I>(self.stamp, self.items.iter())
+        hash_items::<I>(self.stamp, &self.beside, self.items.iter())
     }
 
     /// Writes the canonical form.
     pub fn to_json(&self) -> String {
         let mut text = Vec::new();
-        write_items::<I>(&mut text, self.stamp, self.items.iter());
+        write_items::<I>(&mut text, self.stamp, &self.beside, self.items.iter());
         String::from_utf8(text).unwrap_or_default()
     }
 }
@@ -114,8 +166,9 @@ impl<I: Item> Read for Document<I> {
                 None
             }
         };
+        let beside = I::Beside::read(&mut fields, reasons);
         fields.finish(reasons);
-        Some(Self { stamp: stamp?, items: items?, force: force? })
+        Some(Self { stamp: stamp?, items: items?, beside: beside?, force: force? })
     }
 }
 
@@ -133,6 +186,7 @@ impl<I: Item> Read for Delta<I> {
             Some(at) => at.list::<KeyOf<I>>(reasons),
             None => Some(Vec::new()),
         };
+        let beside = I::Beside::read_change(&mut fields, reasons);
         fields.finish(reasons);
         let (stamp, base, put, remove) = (stamp?, base?, put?, remove?);
         if stamp.generation <= base {
@@ -145,20 +199,23 @@ impl<I: Item> Read for Delta<I> {
         for key in remove.iter().filter(|key| put.contains_key(key)) {
             at.refuse(reasons, format!("{} stands in 'put' and in 'remove'", quoted(&key.to_string())));
         }
-        Some(Self { stamp, base, put, remove, force: force? })
+        Some(Self { stamp, base, put, remove, beside: beside?, force: force? })
     }
 }
 
 impl<I: Item> Serialize for Delta<I> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeStruct;
-        let mut fields = serializer.serialize_struct("Delta", 6)?;
-        fields.serialize_field("base", &self.base)?;
-        fields.serialize_field("epoch", &self.stamp.epoch)?;
-        fields.serialize_field("force", &self.force)?;
-        fields.serialize_field("generation", &self.stamp.generation)?;
-        fields.serialize_field("put", &self.put)?;
-        fields.serialize_field("remove", &self.remove)?;
+        use serde::ser::SerializeMap;
+        let mut fields = serializer.serialize_map(None)?;
+        fields.serialize_entry("base", &self.base)?;
+        fields.serialize_entry("epoch", &self.stamp.epoch)?;
+        fields.serialize_entry("force", &self.force)?;
+        fields.serialize_entry("generation", &self.stamp.generation)?;
+        fields.serialize_entry("put", &self.put)?;
+        fields.serialize_entry("remove", &self.remove)?;
+        for (name, value) in I::Beside::change_to_fields(&self.beside) {
+            fields.serialize_entry(name, &value)?;
+        }
         fields.end()
     }
 }
@@ -181,6 +238,7 @@ impl<I: Item> Read for KeyOf<I> {
 pub fn write_items<'a, I: Item>(
     out: &mut (impl std::io::Write + ?Sized),
     stamp: Stamp,
+    beside: &I::Beside,
     items: impl Iterator<Item = (&'a I::Key, &'a I)>,
 ) {
     struct Items<T>(std::cell::Cell<Option<T>>);
@@ -193,13 +251,15 @@ pub fn write_items<'a, I: Item>(
 
     // A sink that cannot fail and values that always serialize: nothing to report.
     let items = Items(std::cell::Cell::new(Some((items, std::marker::PhantomData::<I>))));
-    let mut fields = [(I::DOCUMENT.as_str(), None), ("epoch", Some(stamp.epoch)), ("generation", Some(stamp.generation))];
-    fields.sort_unstable_by_key(|(name, _)| *name);
+    let mut fields = vec![(I::DOCUMENT.as_str(), None)];
+    fields.extend([("epoch", stamp.epoch), ("generation", stamp.generation)].map(|(name, number)| (name, Some(number.into()))));
+    fields.extend(beside.to_fields().into_iter().map(|(name, value)| (name, Some(value))));
+    fields.sort_unstable_by_key(|(name, _): &(_, Option<Json>)| *name);
     let mut separator = '{';
-    for (name, number) in fields {
+    for (name, value) in fields {
         let _ = write!(out, "{separator}\"{name}\":");
-        let _ = match number {
-            Some(number) => write!(out, "{number}"),
+        let _ = match value {
+            Some(value) => write!(out, "{value}"),
             None => serde_json::to_writer(&mut *out, &items).map_err(Into::into),
         };
         separator = ',';
@@ -208,10 +268,10 @@ pub fn write_items<'a, I: Item>(
 }
 
 /// The hash of a document whose items come one by one, in the order of their keys.
-pub fn hash_items<'a, I: Item>(stamp: Stamp, items: impl Iterator<Item = (&'a I::Key, &'a I)>) -> String {
+pub fn hash_items<'a, I: Item>(stamp: Stamp, beside: &I::Beside, items: impl Iterator<Item = (&'a I::Key, &'a I)>) -> String {
     // serde_json writes in tiny pieces; the hash wants large ones.
     let mut sink = std::io::BufWriter::with_capacity(64 * 1024, Hashing(Sha256::new()));
-    write_items::<I>(&mut sink, stamp, items);
+    write_items::<I>(&mut sink, stamp, beside, items);
     match sink.into_inner() {
         Ok(Hashing(hash)) => hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
         Err(_) => String::new(),
@@ -241,6 +301,7 @@ pub const PAGE_BYTES_MAX: usize = 65_536;
 
 impl Item for Page {
     type Key = ContentHash;
+    type Beside = ();
 
     const DOCUMENT: DocumentName = DocumentName::Pages;
 
@@ -256,212 +317,6 @@ impl Item for Page {
             return None;
         }
         Some(Self(text.to_owned()))
-    }
-}
-
-/// The certificate document.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct CertificatesDocument {
-    /// Thumbprints of the ACME accounts whose http-01 challenges any edge may answer.
-    pub accounts: Vec<String>,
-    pub certificates: BTreeMap<String, Certificate>,
-    pub challenges: Challenges,
-    #[serde(flatten)]
-    pub stamp: Stamp,
-}
-
-/// A chain, leaf first, with its key, for the names it is served for.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Certificate {
-    pub chain: String,
-    pub key: Secret,
-    pub names: Vec<HostPattern>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Challenges {
-    pub alpn: BTreeMap<String, ChallengeCertificate>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ChallengeCertificate {
-    pub chain: String,
-    pub key: Secret,
-}
-
-/// A change of the certificate document.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CertificatesDelta {
-    pub stamp: Stamp,
-    pub base: u64,
-    pub put: BTreeMap<String, Certificate>,
-    pub remove: BTreeSet<String>,
-    pub accounts: Option<Vec<String>>,
-    pub challenges: Option<Challenges>,
-    pub force: bool,
-}
-
-/// Text that a Debug never shows.
-#[derive(Clone, PartialEq, Serialize)]
-#[serde(transparent)]
-pub struct Secret(pub String);
-
-impl Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
-}
-
-impl Read for Secret {
-    fn read(at: &At<'_>, reasons: &mut Vec<Reason>) -> Option<Self> {
-        // The found text may be a key: a reason never repeats it.
-        match &at.node().value {
-            crate::read::Value::String(text) => Some(Self(text.clone())),
-            _ => {
-                at.refuse(reasons, "wanted a private key in PEM");
-                None
-            }
-        }
-    }
-}
-
-impl Read for Certificate {
-    fn read(at: &At<'_>, reasons: &mut Vec<Reason>) -> Option<Self> {
-        let mut fields = at.fields(reasons)?;
-        let chain = fields.required(reasons, "chain");
-        let key = fields.required(reasons, "key");
-        let names = fields.required(reasons, "names");
-        fields.finish(reasons);
-        Some(Self { chain: chain?, key: key?, names: names? })
-    }
-}
-
-impl Read for ChallengeCertificate {
-    fn read(at: &At<'_>, reasons: &mut Vec<Reason>) -> Option<Self> {
-        let mut fields = at.fields(reasons)?;
-        let chain = fields.required(reasons, "chain");
-        let key = fields.required(reasons, "key");
-        fields.finish(reasons);
-        Some(Self { chain: chain?, key: key? })
-    }
-}
-
-impl Read for Challenges {
-    fn read(at: &At<'_>, reasons: &mut Vec<Reason>) -> Option<Self> {
-        let mut fields = at.fields(reasons)?;
-        let alpn = match fields.field("alpn") {
-            Some(at) => at.map(reasons),
-            None => Some(BTreeMap::new()),
-        };
-        fields.finish(reasons);
-        Some(Self { alpn: alpn? })
-    }
-}
-
-impl Read for CertificatesDocument {
-    fn read(at: &At<'_>, reasons: &mut Vec<Reason>) -> Option<Self> {
-        let mut fields = at.fields(reasons)?;
-        let stamp = read_stamp(&mut fields, reasons);
-        let accounts = fields.or(reasons, "accounts", Vec::new());
-        let certificates = fields.field("certificates").map_or_else(|| Some(BTreeMap::new()), |at| at.map(reasons));
-        let challenges = fields.or(reasons, "challenges", Challenges::default());
-        let force = fields.or(reasons, "force", false);
-        fields.finish(reasons);
-        force?;
-        Some(Self { accounts: accounts?, certificates: certificates?, challenges: challenges?, stamp: stamp? })
-    }
-}
-
-impl Read for CertificatesDelta {
-    fn read(at: &At<'_>, reasons: &mut Vec<Reason>) -> Option<Self> {
-        let mut fields = at.fields(reasons)?;
-        let stamp = read_stamp(&mut fields, reasons);
-        let base = fields.required(reasons, "base");
-        let put = fields.field("put").map_or_else(|| Some(BTreeMap::new()), |at| at.map(reasons));
-        let remove = fields.or(reasons, "remove", Vec::new());
-        let accounts = fields.optional(reasons, "accounts");
-        let challenges = fields.optional(reasons, "challenges");
-        let force = fields.or(reasons, "force", false);
-        fields.finish(reasons);
-        Some(Self {
-            stamp: stamp?,
-            base: base?,
-            put: put?,
-            remove: remove?.into_iter().collect(),
-            accounts: accounts?,
-            challenges: challenges?,
-            force: force?,
-        })
-    }
-}
-
-/// The secrets that every node of an edge shares: the first of each list signs, all verify.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct KeysDocument {
-    /// Sign the sticky cookie.
-    pub cookie: Vec<SecretKey>,
-    #[serde(flatten)]
-    pub stamp: Stamp,
-    /// Encrypt TLS session tickets.
-    pub ticket: Vec<SecretKey>,
-}
-
-/// Random bytes, written in base64; never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SecretKey(pub Vec<u8>);
-
-impl SecretKey {
-    pub const BYTES_MIN: usize = 32;
-    pub const BYTES_MAX: usize = 128;
-}
-
-/// The most keys of one kind: verifying tries them all.
-pub const KEYS_MAX: usize = 8;
-
-impl Debug for SecretKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
-}
-
-impl Serialize for SecretKey {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&STANDARD.encode(&self.0))
-    }
-}
-
-impl Read for SecretKey {
-    fn read(at: &At<'_>, reasons: &mut Vec<Reason>) -> Option<Self> {
-        let wanted = || format!("wanted {} to {} random bytes in base64", Self::BYTES_MIN, Self::BYTES_MAX);
-        let bytes = match &at.node().value {
-            crate::read::Value::String(text) => STANDARD.decode(text).ok(),
-            _ => None,
-        };
-        let bytes = bytes.filter(|bytes| (Self::BYTES_MIN..=Self::BYTES_MAX).contains(&bytes.len()));
-        if bytes.is_none() {
-            at.refuse(reasons, wanted());
-        }
-        bytes.map(Self)
-    }
-}
-
-impl Read for KeysDocument {
-    fn read(at: &At<'_>, reasons: &mut Vec<Reason>) -> Option<Self> {
-        let mut fields = at.fields(reasons)?;
-        let stamp = read_stamp(&mut fields, reasons);
-        let cookie = fields.required::<Vec<SecretKey>>(reasons, "cookie");
-        let ticket = fields.or::<Vec<SecretKey>>(reasons, "ticket", Vec::new());
-        fields.finish(reasons);
-        let (cookie, ticket) = (cookie?, ticket?);
-        if cookie.is_empty() {
-            at.refuse(reasons, "'cookie' is empty, wanted at least one key");
-        }
-        for (name, keys) in [("cookie", &cookie), ("ticket", &ticket)] {
-            if keys.len() > KEYS_MAX {
-                at.refuse(reasons, format!("'{name}' has {} keys, wanted at most {KEYS_MAX}", keys.len()));
-            }
-        }
-        Some(Self { cookie, stamp: stamp?, ticket })
     }
 }
 

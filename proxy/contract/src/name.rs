@@ -91,6 +91,20 @@ name! {
 }
 
 name! {
+    /// The id of a certificate in its document; a host will do.
+    CertificateId, "a certificate id: 1 to 255 of A-Z, a-z, 0-9, '.', '_' and '-'", |text| {
+        (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    }
+}
+
+name! {
+    /// The thumbprint of an ACME account's key (RFC 7638), in base64url.
+    Thumbprint, "a thumbprint: 1 to 128 of A-Z, a-z, 0-9, '_' and '-'", |text| {
+        (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+    }
+}
+
+name! {
     /// Who an app belongs to; limits of fairness count by owner.
     Owner, "an owner: 1 to 128 of A-Z, a-z, 0-9, '.', '_', '@' and '-'", |text| {
         (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._@-".contains(&b))

@@ -6,7 +6,8 @@ use karman_contract::answer::{Applied, Outcome, Refusal};
 use karman_contract::app::{App, Expect};
 use karman_contract::code::Code;
 use karman_contract::document::{
-    AppsDelta, AppsDocument, CertificatesDocument, Document, KeysDocument, Page, PagesDocument, Stamp, from_json,
+    AppsDelta, AppsDocument, CertificatesDelta, CertificatesDocument, Document, KeysDocument, Page, PagesDocument, Stamp,
+    from_json,
 };
 use karman_contract::event::{Event, EventKind};
 use karman_contract::name::{ContentHash, Host, HostPattern};
@@ -40,7 +41,8 @@ fn frozen_documents_go_on_loading() {
     assert_eq!(pages.items[&ContentHash::of(b"foo\n")], Page("foo\n".to_owned()));
 
     let certificates: CertificatesDocument = from_json(frozen::CERTIFICATES).unwrap();
-    assert_eq!(certificates.certificates["c1"].names.len(), 1);
+    assert_eq!(certificates.items["c1"].names.len(), 1);
+    assert_eq!(certificates.beside.challenges.alpn.len(), 1);
 
     let keys: KeysDocument = from_json(frozen::KEYS).unwrap();
     assert_eq!(keys.cookie[0].0.len(), 32);
@@ -66,10 +68,27 @@ fn the_canonical_form_is_sorted_has_its_defaults_and_reads_back() {
 }
 
 #[test]
+fn the_canonical_form_holds_what_stands_beside_the_items() {
+    let certificates: CertificatesDocument = from_json(frozen::CERTIFICATES).unwrap();
+    let canonical = certificates.to_json();
+    assert_eq!(from_json::<CertificatesDocument>(&canonical).unwrap(), certificates);
+    assert_eq!(canonical, serde_json::from_str::<serde_json::Value>(&canonical).unwrap().to_string());
+    let without = CertificatesDocument::new(certificates.stamp, certificates.items.clone());
+    assert_ne!(without.hash(), certificates.hash(), "an account is part of the content");
+}
+
+#[test]
 fn a_delta_reads_back_what_it_wrote() {
     let delta: AppsDelta = from_json(frozen::APPS_DELTA).unwrap();
     let text = serde_json::to_string(&delta).unwrap();
     assert_eq!(from_json::<AppsDelta>(&text).unwrap(), delta);
+
+    for beside in ["", r#","accounts":["thumb"]"#, r#","accounts":[],"challenges":{"alpn":{}}"#] {
+        let text = format!(r#"{{"generation":2,"base":1,"put":{{}},"remove":["c1"]{beside}}}"#);
+        let delta: CertificatesDelta = from_json(&text).unwrap();
+        assert_eq!(delta.beside.accounts.is_some(), beside.contains("accounts"));
+        assert_eq!(from_json::<CertificatesDelta>(&serde_json::to_string(&delta).unwrap()).unwrap(), delta);
+    }
 }
 
 fn reasons<T: Read + std::fmt::Debug>(json: &str) -> Vec<String> {
@@ -150,6 +169,11 @@ fn a_key_is_never_shown() {
     let certificates: CertificatesDocument = from_json(frozen::CERTIFICATES).unwrap();
     let keys: KeysDocument = from_json(frozen::KEYS).unwrap();
     assert!(!format!("{certificates:?}").contains("PRIVATE"));
+    let found = reasons::<CertificatesDocument>(
+        r#"{"generation":1,"certificates":{"a":{"chain":"x","key":["PRIVATE"],"names":[]},"b/":{}}}"#,
+    );
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(!format!("{found:?}").contains("PRIVATE"));
     assert!(!format!("{keys:?}").contains("AAEC"));
     let found = reasons::<KeysDocument>(r#"{"generation":1,"cookie":["c2VjcmV0"]}"#);
     assert!(!found[0].contains("c2VjcmV0"), "{found:?}");
