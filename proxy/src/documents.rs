@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use karman_contract::answer::{Applied, Outcome, Refusal};
 use karman_contract::document::{Delta, Document, DocumentName, Item, Stamp};
-use karman_contract::read::{Reason, parse_json, read};
+use karman_contract::read::{Read, Reason};
 use karman_contract::status::{Confirmed, DocumentStatus};
 
 pub use keys::HeldKeys;
@@ -219,9 +219,8 @@ impl<T: Table> Held<T> {
     }
 }
 
-fn parse<D: karman_contract::read::Read>(text: &[u8]) -> Result<D, Vec<Reason>> {
-    let node = parse_json(text).map_err(|e| vec![Reason::new("", format!("line {} column {}: {}", e.line, e.column, e.why))])?;
-    read(&node)
+fn parse<D: Read>(text: &[u8]) -> Result<D, Vec<Reason>> {
+    Ok(D::read_json(text)?)
 }
 
 /// The first few reasons, for a line in a log.

@@ -16,7 +16,7 @@ pub use keys::{KEYS_MAX, KeysDocument, SecretKey};
 
 use crate::app::{App, words};
 use crate::name::{AppId, ContentHash};
-use crate::read::{At, Fields, Node, Read, Reason, quoted};
+use crate::read::{Apart, At, Fields, Read, Reason, Unreadable, quoted, read_apart};
 
 words! {
     /// Which of the four documents.
@@ -156,11 +156,35 @@ impl<I: Item> Document<I> {
 
 impl<I: Item> Read for Document<I> {
     fn read(at: &At<'_>, reasons: &mut Vec<Reason>) -> Option<Self> {
+        Self::read_with(at, |at, reasons| at.map_with(reasons, I::read), reasons)
+    }
+
+    fn read_json(text: &[u8]) -> Result<Self, Unreadable> {
+        let mut reasons = Vec::new();
+        let Apart { rest, items } = read_apart(text, I::DOCUMENT.as_str(), I::read, &mut reasons)?;
+        let read_items = |at: &At<'_>, reasons: &mut Vec<Reason>| match items {
+            Some(items) => items,
+            // It is no map, and the tree says what it is.
+            None => at.map_with(reasons, I::read),
+        };
+        match Self::read_with(&At::root(&rest), read_items, &mut reasons) {
+            Some(document) if reasons.is_empty() => Ok(document),
+            _ => Err(Unreadable::Refused(reasons)),
+        }
+    }
+}
+
+impl<I: Item> Document<I> {
+    fn read_with(
+        at: &At<'_>,
+        read_items: impl FnOnce(&At<'_>, &mut Vec<Reason>) -> Option<BTreeMap<I::Key, I>>,
+        reasons: &mut Vec<Reason>,
+    ) -> Option<Self> {
         let mut fields = at.fields(reasons)?;
         let stamp = read_stamp(&mut fields, reasons);
         let force = fields.or(reasons, "force", false);
         let items = match fields.field(I::DOCUMENT.as_str()) {
-            Some(at) => at.map_with(reasons, I::read),
+            Some(at) => read_items(&at, reasons),
             None => {
                 at.refuse(reasons, format!("the field '{}' is required", I::DOCUMENT));
                 None
@@ -322,7 +346,5 @@ impl Item for Page {
 
 /// Reads a value from JSON text; for tests and for tools that hold a document in a string.
 pub fn from_json<T: Read>(text: &str) -> Result<T, Vec<Reason>> {
-    let node: Node = crate::read::parse_json(text.as_bytes())
-        .map_err(|e| vec![Reason::new("", format!("line {} column {}: {}", e.line, e.column, e.why))])?;
-    crate::read::read(&node)
+    Ok(T::read_json(text.as_bytes())?)
 }

@@ -6,11 +6,17 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::{self, Display};
-use std::marker::PhantomData;
 use std::str::FromStr;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize as DeriveDeserialize, Serialize};
+use serde::{Deserialize, Serialize};
+
+mod apart;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+pub use apart::{Apart, read_apart};
+pub(crate) use tree::ValueVisitor;
 
 /// One value of a document, with its place in the file where it came from one.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,7 +53,7 @@ pub struct Place {
 }
 
 /// Why a document was not accepted: which part of it, and what was found and wanted there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, DeriveDeserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
     /// A path such as `apps.todos.hosts[1]`; empty for the document itself.
     pub at: String,
@@ -72,6 +78,11 @@ impl Display for Reason {
 pub trait Read: Sized {
     /// The value, or `None` after at least one reason was added to `reasons`.
     fn read(at: &At<'_>, reasons: &mut Vec<Reason>) -> Option<Self>;
+
+    /// Reads JSON text. What may have very many items overrides it with [`read_apart`].
+    fn read_json(text: &[u8]) -> Result<Self, Unreadable> {
+        read(&parse_json(text)?).map_err(Unreadable::Refused)
+    }
 }
 
 /// Reads a whole document, or says everything that is wrong with it.
@@ -91,9 +102,38 @@ pub struct Malformed {
     pub why: String,
 }
 
+/// Why JSON text gave no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    Malformed(Malformed),
+    /// It is JSON, and says what cannot be; every reason.
+    Refused(Vec<Reason>),
+}
+
+impl From<Malformed> for Unreadable {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
+impl From<Unreadable> for Vec<Reason> {
+    fn from(unreadable: Unreadable) -> Self {
+        match unreadable {
+            Unreadable::Malformed(e) => vec![Reason::new("", format!("line {} column {}: {}", e.line, e.column, e.why))],
+            Unreadable::Refused(reasons) => reasons,
+        }
+    }
+}
+
 /// Parses JSON text into a tree. The nodes carry no places: a path is enough in generated text.
 pub fn parse_json(text: &[u8]) -> Result<Node, Malformed> {
-    serde_json::from_slice::<Node>(text).map_err(|e| Malformed { line: e.line(), column: e.column(), why: e.to_string() })
+    Ok(serde_json::from_slice::<Node>(text)?)
+}
+
+impl From<serde_json::Error> for Malformed {
+    fn from(e: serde_json::Error) -> Self {
+        Self { line: e.line(), column: e.column(), why: e.to_string() }
+    }
 }
 
 /// A node, and the path from the document's root to it.
@@ -208,28 +248,11 @@ impl<'a> At<'a> {
             self.wanted(reasons, "a map");
             return None;
         };
-        let mut values = BTreeMap::new();
-        let mut complete = true;
+        let mut map = MapOf::default();
         for (key, node) in entries {
-            let at = At { node, step: Step::Field(&key.name), parent: Some(self) };
-            let name = match key.name.parse::<K>() {
-                Ok(name) => name,
-                Err(e) => {
-                    at.refuse_key(reasons, key, e.to_string());
-                    complete = false;
-                    continue;
-                }
-            };
-            let Some(value) = read(&name, &at, reasons) else {
-                complete = false;
-                continue;
-            };
-            if values.insert(name, value).is_some() {
-                at.refuse_key(reasons, key, "stands here twice".to_owned());
-                complete = false;
-            }
+            map.add(self, key, node, &read, reasons);
         }
-        complete.then_some(values)
+        map.finish()
     }
 
     /// Opens a map whose keys are field names. Call [`Fields::finish`] when all were asked for.
@@ -265,6 +288,51 @@ impl<'a> At<'a> {
             }
         }
         path
+    }
+}
+
+/// A map whose keys are data, while it is read entry by entry.
+struct MapOf<K, T> {
+    values: BTreeMap<K, T>,
+    /// Set when an entry could not be read.
+    incomplete: bool,
+}
+
+impl<K, T> Default for MapOf<K, T> {
+    fn default() -> Self {
+        Self { values: BTreeMap::new(), incomplete: false }
+    }
+}
+
+impl<K, T> MapOf<K, T>
+where
+    K: FromStr + Ord,
+    K::Err: Display,
+{
+    fn add(
+        &mut self,
+        map: &At<'_>,
+        key: &Key,
+        node: &Node,
+        read: impl Fn(&K, &At<'_>, &mut Vec<Reason>) -> Option<T>,
+        reasons: &mut Vec<Reason>,
+    ) {
+        let at = At { node, step: Step::Field(&key.name), parent: Some(map) };
+        let known = reasons.len();
+        match key.name.parse::<K>() {
+            Err(e) => at.refuse_key(reasons, key, e.to_string()),
+            Ok(name) => {
+                let value = read(&name, &at, reasons);
+                if value.is_some_and(|value| self.values.insert(name, value).is_some()) {
+                    at.refuse_key(reasons, key, "stands here twice".to_owned());
+                }
+            }
+        }
+        self.incomplete |= reasons.len() > known;
+    }
+
+    fn finish(self) -> Option<BTreeMap<K, T>> {
+        (!self.incomplete).then_some(self.values)
     }
 }
 
@@ -384,92 +452,5 @@ impl Read for u64 {
 impl<T: Read> Read for Vec<T> {
     fn read(at: &At<'_>, reasons: &mut Vec<Reason>) -> Option<Self> {
         at.list(reasons)
-    }
-}
-
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = deserializer.deserialize_any(ValueVisitor::<Self, String>::new())?;
-        Ok(Self { value, place: None })
-    }
-}
-
-impl From<String> for Key {
-    fn from(name: String) -> Self {
-        Self { name, place: None }
-    }
-}
-
-/// Builds a [`Value`] from any self-describing format; `N` and `K` say how that format's children
-/// and keys carry their places.
-pub(crate) struct ValueVisitor<N, K>(PhantomData<(N, K)>);
-
-impl<N, K> ValueVisitor<N, K> {
-    pub(crate) fn new() -> Self {
-        Self(PhantomData)
-    }
-}
-
-impl<'de, N, K> Visitor<'de> for ValueVisitor<N, K>
-where
-    N: Deserialize<'de> + Into<Node>,
-    K: Deserialize<'de> + Into<Key>,
-{
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_none<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Integer(value.into()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Integer(value.into()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Value::Float(value))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = seq.next_element::<N>()? {
-            items.push(item.into());
-        }
-        Ok(Value::List(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut entries = Vec::new();
-        while let Some((key, value)) = map.next_entry::<K, N>()? {
-            entries.push((key.into(), value.into()));
-        }
-        Ok(Value::Map(entries))
     }
 }

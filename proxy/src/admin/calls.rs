@@ -11,7 +11,7 @@ use karman_contract::app::{App as Wire, InstanceState};
 use karman_contract::document::{Delta, Document, DocumentName, KeysDocument};
 use karman_contract::event::EventKind;
 use karman_contract::name::{AppId, InstanceId};
-use karman_contract::read::{Read, parse_json, read};
+use karman_contract::read::{Read, Unreadable};
 use karman_contract::status::{AppStatus, AppsPage, Confirm, ConfirmAnswer, InstanceStatus, Process, Role, Status};
 
 use super::{Admin, follow};
@@ -180,10 +180,10 @@ impl Admin {
 
     fn parse<D: Read>(&self, body: Body) -> Result<D, Refusal> {
         let bytes = self.whole(body)?;
-        let node = parse_json(&bytes).map_err(|e| Refusal::Malformed { line: e.line, column: e.column, why: e.why })?;
-        // The text is not needed any more, and may be large.
-        drop(bytes);
-        read(&node).map_err(|reasons| Refusal::Refused { reasons })
+        D::read_json(&bytes).map_err(|unreadable| match unreadable {
+            Unreadable::Malformed(e) => Refusal::Malformed { line: e.line, column: e.column, why: e.why },
+            Unreadable::Refused(reasons) => Refusal::Refused { reasons },
+        })
     }
 
     fn whole(&self, body: Body) -> Result<Vec<u8>, Refusal> {
