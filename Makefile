@@ -19,9 +19,9 @@ test: build-tools test-tools
 	$(CARGO) nextest run --workspace --no-fail-fast
 
 bench: build-tools
+	@bench/peers/install.sh
 	$(CARGO) build --release --bins
-	target/release/karman-bench tables
-	target/release/karman-bench sockets
+	target/release/karman-bench run
 
 lint:
 	$(CARGO) fmt --all --check

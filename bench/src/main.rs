@@ -1,43 +1,59 @@
-//! `karman-bench`: the spike lab. Each scenario answers one question and prints its figures.
+//! `karman-bench`: the spike lab. Each scenario puts one question to Karman and its peers, side by side.
 
+mod accounting;
+mod commands;
+mod contender;
 mod http;
-mod peers;
-mod proxy;
+mod lab;
+mod load;
 mod report;
 mod sample;
-mod sockets;
-mod tables;
+mod scenarios;
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Drives the released binaries from outside, and prints what it measured.
 #[derive(Debug, Parser)]
 #[command(name = "karman-bench", version)]
 struct Arguments {
     #[command(subcommand)]
-    scenario: Scenario,
+    command: Command,
 }
 
 #[derive(Debug, Subcommand)]
-enum Scenario {
-    /// How long does a large table take to load from disk, and a one-app change on top of it to be live?
-    Tables(tables::Options),
-    /// What does a WebSocket cost the proxy, idle and chatting, beside nginx and HAProxy?
-    Sockets(sockets::Options),
+enum Command {
+    /// Run scenarios, each contender in turn, and write results
+    Run(commands::run::Options),
+    /// Name the scenarios and their questions
+    List,
+    /// Compare two folders of results; exits 1 when a figure got worse by more than its spread
+    Compare(commands::compare::Options),
 }
 
 fn main() -> ExitCode {
-    let ran = match Arguments::parse().scenario {
-        Scenario::Tables(options) => tables::run(&options),
-        Scenario::Sockets(options) => sockets::run(&options),
+    let command = Arguments::parse().command;
+    allow_many_sockets();
+    let ran = match command {
+        Command::Run(options) => commands::run::run(&options),
+        Command::List => commands::list(),
+        Command::Compare(options) => commands::compare::run(&options),
     };
-    match ran {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            eprintln!("karman-bench: {e}");
-            ExitCode::FAILURE
-        }
+    ran.unwrap_or_else(|e| {
+        eprintln!("karman-bench: {e}");
+        ExitCode::FAILURE
+    })
+}
+
+/// The usual soft limit of 1,024 files would be the limit of every scenario with sockets, of the contenders too.
+fn allow_many_sockets() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised: io::Result<()> =
+        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).map_err(Into::into);
+    if let Err(e) = raised {
+        eprintln!("karman-bench: cannot raise the limit of open files: {e}");
     }
 }

@@ -1,34 +1,134 @@
-//! Figures as people read them.
+//! Results: kept as JSON, told as a table of ratios, drawn as pictures.
 
-use std::time::Duration;
+mod machine;
+mod plot;
+mod table;
 
-/// Times in order, to be asked for their percentiles.
-pub(crate) struct Times(Vec<Duration>);
+use std::fs;
+use std::io;
+use std::path::Path;
 
-impl Times {
-    pub(crate) fn new(mut times: Vec<Duration>) -> Self {
-        times.sort_unstable();
-        Self(times)
+use serde::{Deserialize, Serialize};
+
+use crate::lab::{Plot, Reading, Unit};
+pub(crate) use machine::Machine;
+
+/// What one scenario gave in one run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Results {
+    pub(crate) scenario: String,
+    pub(crate) question: String,
+    pub(crate) machine: Machine,
+    /// Of each contender.
+    pub(crate) versions: Vec<(String, String)>,
+    pub(crate) scale: f64,
+    pub(crate) rounds: u32,
+    /// How long it took.
+    pub(crate) seconds: u64,
+    /// Who did not run, and why.
+    pub(crate) left_out: Vec<(String, String)>,
+    pub(crate) turns: Vec<Turned>,
+}
+
+/// One contender's reading of one round.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Turned {
+    pub(crate) contender: String,
+    pub(crate) round: u32,
+    pub(crate) reading: Reading,
+}
+
+/// The median of the rounds, the least and the most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spread {
+    pub(crate) least: f64,
+    pub(crate) median: f64,
+    pub(crate) most: f64,
+}
+
+impl Results {
+    pub(crate) fn write(&self, out: &Path, plots: &[Plot]) -> io::Result<()> {
+        fs::create_dir_all(out)?;
+        fs::write(out.join(format!("{}.json", self.scenario)), serde_json::to_string(self)? + "\n")?;
+        for plot in plots {
+            fs::write(out.join(format!("{}-{}.svg", self.scenario, plot.file)), plot::draw(self, plot))?;
+        }
+        Ok(())
     }
 
-    /// The time that this share of all, 0 to 1, does not exceed.
-    pub(crate) fn percentile(&self, share: f64) -> Duration {
-        let last = self.0.len().saturating_sub(1);
-        let index = (share * last as f64).ceil() as usize;
-        self.0.get(index.min(last)).copied().unwrap_or_default()
+    pub(crate) fn read(file: &Path) -> io::Result<Self> {
+        let text = fs::read_to_string(file)?;
+        serde_json::from_str(&text).map_err(|e| io::Error::other(format!("{}: {e}", file.display())))
     }
 
-    pub(crate) fn line(&self) -> String {
-        let [p50, p99, max] = [0.5, 0.99, 1.0].map(|share| millis(self.percentile(share)));
-        format!("p50 {p50}, p99 {p99}, max {max} of {}", self.0.len())
+    /// Every scenario of a folder of results, by name.
+    pub(crate) fn read_all(folder: &Path) -> io::Result<Vec<Self>> {
+        let mut files: Vec<_> = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+        files.retain(|file| file.extension().is_some_and(|ending| ending == "json"));
+        files.sort();
+        files.iter().map(|file| Self::read(file)).collect()
+    }
+
+    /// A Markdown table of its figures, with the ratio to the first contender's.
+    pub(crate) fn table(&self, remarks: &[(&str, &str)]) -> String {
+        table::markdown(self, remarks)
+    }
+
+    /// Contenders in the order of their turns.
+    pub(crate) fn contenders(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for turn in &self.turns {
+            if !names.contains(&turn.contender.as_str()) {
+                names.push(&turn.contender);
+            }
+        }
+        names
+    }
+
+    /// Figures in the order in which readings put them.
+    pub(crate) fn figures(&self) -> Vec<(&str, Unit)> {
+        let mut figures: Vec<(&str, Unit)> = Vec::new();
+        for value in self.turns.iter().flat_map(|turn| &turn.reading.values) {
+            if !figures.iter().any(|(name, _)| *name == value.name) {
+                figures.push((&value.name, value.unit));
+            }
+        }
+        figures
+    }
+
+    /// How a figure of a contender spread over the rounds.
+    pub(crate) fn spread(&self, contender: &str, figure: &str) -> Option<Spread> {
+        let turns = self.turns.iter().filter(|turn| turn.contender == contender);
+        let values = turns.flat_map(|turn| &turn.reading.values).filter(|value| value.name == figure);
+        Spread::of(values.map(|value| value.value).collect())
+    }
+
+    /// The reading of a contender's last round: what is drawn.
+    pub(crate) fn last(&self, contender: &str) -> Option<&Reading> {
+        self.turns.iter().rfind(|turn| turn.contender == contender).map(|turn| &turn.reading)
+    }
+
+    /// Errors of a contender by kind, over all rounds.
+    pub(crate) fn errors(&self, contender: &str) -> Vec<(&str, u64)> {
+        let mut sums: Vec<(&str, u64)> = Vec::new();
+        for turn in self.turns.iter().filter(|turn| turn.contender == contender) {
+            for (kind, count) in &turn.reading.errors {
+                match sums.iter_mut().find(|(known, _)| known == kind) {
+                    Some((_, sum)) => *sum += count,
+                    None => sums.push((kind, *count)),
+                }
+            }
+        }
+        sums
     }
 }
 
-pub(crate) fn millis(time: Duration) -> String {
-    let millis = time.as_secs_f64() * 1e3;
-    if millis < 10.0 { format!("{millis:.2} ms") } else { format!("{millis:.0} ms") }
-}
-
-pub(crate) fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
+impl Spread {
+    pub(crate) fn of(mut values: Vec<f64>) -> Option<Self> {
+        values.sort_by(f64::total_cmp);
+        let (least, most) = (*values.first()?, *values.last()?);
+        let middle = values.len() / 2;
+        let median = if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) };
+        Some(Self { least, median, most })
+    }
 }

@@ -4,16 +4,23 @@ use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
+use crate::contender::beside;
+
+/// One instance of the app. It ends with this value.
+#[derive(Debug)]
 pub(crate) struct Sample {
     process: Child,
     pub(crate) address: SocketAddr,
 }
 
 impl Sample {
-    pub(crate) fn start() -> io::Result<Self> {
-        let binary = std::env::current_exe()?.with_file_name("karman-sample");
-        let mut process = Command::new(binary)
-            .args(["--listen", "127.0.0.1:0", "--instance", "bench"])
+    pub(crate) fn start(name: &str) -> io::Result<Self> {
+        Self::start_at(name, SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    fn start_at(name: &str, address: SocketAddr) -> io::Result<Self> {
+        let mut process = Command::new(beside("karman-sample"))
+            .args(["--listen", &address.to_string(), "--instance", name])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -1,0 +1,17 @@
+//! What operators type.
+
+pub(crate) mod compare;
+pub(crate) mod run;
+
+use std::io;
+use std::process::ExitCode;
+
+use crate::scenarios;
+
+/// Names every scenario.
+pub(crate) fn list() -> io::Result<ExitCode> {
+    for scenario in scenarios::ALL {
+        println!("{:<12} {}", scenario.name, scenario.question);
+    }
+    Ok(ExitCode::SUCCESS)
+}

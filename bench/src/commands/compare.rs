@@ -1,0 +1,70 @@
+//! `karman-bench compare`: what got worse between two runs, by more than the runs spread.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::lab::{Better, Unit};
+use crate::report::{Results, Spread};
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    before: PathBuf,
+    after: PathBuf,
+    /// How much worse a median may be, in percent, beside the spread
+    #[arg(long, default_value_t = 10.0)]
+    tolerance: f64,
+}
+
+/// Prints a line for each figure that got better or worse; exits 1 for a worse one.
+pub(crate) fn run(options: &Options) -> io::Result<ExitCode> {
+    let (before, after) = (Results::read_all(&options.before)?, Results::read_all(&options.after)?);
+    let (mut compared, mut worse) = (0, 0);
+    for then in &before {
+        let Some(now) = after.iter().find(|now| now.scenario == then.scenario) else { continue };
+        for contender in then.contenders() {
+            for (figure, unit) in then.figures() {
+                let Some((old, new)) = then.spread(contender, figure).zip(now.spread(contender, figure)) else { continue };
+                compared += 1;
+                let Some(change) = change(old, new, unit, options.tolerance / 100.0) else { continue };
+                worse += u32::from(change == Change::Worse);
+                println!(
+                    "{}: {}, {contender}, {figure}: {:.2}{unit} -> {:.2}{unit}",
+                    if change == Change::Worse { "worse" } else { "better" },
+                    then.scenario,
+                    old.median,
+                    new.median,
+                    unit = unit.symbol(),
+                );
+            }
+        }
+    }
+    if compared == 0 {
+        return Err(io::Error::other("the two folders have no figure in common"));
+    }
+    println!("{worse} of {compared} figures got worse");
+    Ok(if worse == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    Better,
+    Worse,
+}
+
+/// Pure: a change counts where the rounds of both do not overlap and the medians differ by more than the tolerance.
+fn change(old: Spread, new: Spread, unit: Unit, tolerance: f64) -> Option<Change> {
+    let (up, down) = match unit.better() {
+        Better::Less => (Change::Worse, Change::Better),
+        Better::More => (Change::Better, Change::Worse),
+    };
+    if new.least > old.most && new.median > old.median * (1.0 + tolerance) {
+        Some(up)
+    } else if new.most < old.least && new.median < old.median * (1.0 - tolerance) {
+        Some(down)
+    } else {
+        None
+    }
+}

@@ -1,0 +1,171 @@
+//! Who is measured: Karman, and the proxies that people use instead, each doing the same job for one app.
+//!
+//! The job: one host to some instances, sticky by cookie where the proxy can, one hop in `X-Forwarded-For`, WebSockets,
+//! the same timeouts, no access log, as many threads or workers as the machine has cores.
+
+mod bare;
+mod caddy;
+mod envoy;
+mod haproxy;
+mod installed;
+mod karman;
+mod launch;
+mod nginx;
+mod traefik;
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::accounting::{self, Split};
+pub(crate) use installed::beside;
+pub(crate) use karman::Karman;
+use launch::Launched;
+
+/// The host that the app has in every contender.
+pub(crate) const HOST: &str = "todos.example.com";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Karman,
+    /// Karman that holds nobody and admits everybody, as the others do.
+    KarmanPlain,
+    Nginx,
+    /// As Debian builds it: older, with the optimisations of its compiler, which the wheel's lacks.
+    NginxDebian,
+    Haproxy,
+    Caddy,
+    Traefik,
+    Envoy,
+    /// Go's `httputil.ReverseProxy` with its defaults and a larger pool.
+    Go,
+    /// pingora-proxy with nothing of ours.
+    Pingora,
+}
+
+/// All but the variant: those that do the same job.
+pub(crate) const ALL: &[Kind] = &[
+    Kind::Karman,
+    Kind::Haproxy,
+    Kind::Nginx,
+    Kind::NginxDebian,
+    Kind::Pingora,
+    Kind::Envoy,
+    Kind::Go,
+    Kind::Caddy,
+    Kind::Traefik,
+];
+
+impl Kind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Karman => "karman",
+            Self::KarmanPlain => "karman-plain",
+            Self::Nginx => "nginx",
+            Self::NginxDebian => "nginx-debian",
+            Self::Haproxy => "haproxy",
+            Self::Caddy => "caddy",
+            Self::Traefik => "traefik",
+            Self::Envoy => "envoy",
+            Self::Go => "go",
+            Self::Pingora => "pingora",
+        }
+    }
+
+    pub(crate) fn of_name(name: &str) -> Option<Self> {
+        ALL.iter().chain(&[Self::KarmanPlain]).copied().find(|kind| kind.name() == name)
+    }
+
+    /// Whether its program is installed, and otherwise what is missing.
+    pub(crate) fn is_here(self) -> Result<(), String> {
+        let program = installed::program(self);
+        if program.exists() { Ok(()) } else { Err(format!("{} is missing; 'make bench' installs it", program.display())) }
+    }
+
+    /// What the program says of itself.
+    pub(crate) fn version(self) -> String {
+        installed::version(self)
+    }
+}
+
+/// What every contender is to do.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub(crate) instances: Vec<SocketAddr>,
+    /// Further fields of the app's document, each with a comma before it. Only Karman reads them.
+    pub(crate) fields: String,
+}
+
+impl Job {
+    /// One instance, and nobody has to wait at the gate: what is measured is the proxy.
+    pub(crate) fn of_one(instance: SocketAddr) -> Self {
+        Self { instances: vec![instance], fields: r#","limits":{"sockets_per_second":0}"#.to_owned() }
+    }
+}
+
+/// A running proxy. It ends with this value.
+#[derive(Debug)]
+pub(crate) struct Contender {
+    pub(crate) address: SocketAddr,
+    running: Running,
+}
+
+#[derive(Debug)]
+enum Running {
+    Karman(Karman),
+    Other(Launched),
+}
+
+impl Contender {
+    pub(crate) fn start(kind: Kind, job: &Job) -> io::Result<Self> {
+        let launch = match kind {
+            Kind::Karman | Kind::KarmanPlain => {
+                let karman = Karman::start()?;
+                karman.put_app(job)?;
+                return Ok(Self { address: karman.http, running: Running::Karman(karman) });
+            }
+            Kind::Nginx | Kind::NginxDebian => nginx::launch,
+            Kind::Haproxy => haproxy::launch,
+            Kind::Caddy => caddy::launch,
+            Kind::Traefik => traefik::launch,
+            Kind::Envoy => envoy::launch,
+            Kind::Go | Kind::Pingora => bare::launch,
+        };
+        let launched = Launched::start(kind, |place| launch(kind, job, place))?;
+        Ok(Self { address: launched.address, running: Running::Other(launched) })
+    }
+
+    /// Itself, where it is Karman's turn.
+    pub(crate) fn karman(&mut self) -> Option<&mut Karman> {
+        match &mut self.running {
+            Running::Karman(karman) => Some(karman),
+            Running::Other(_) => None,
+        }
+    }
+
+    /// Of all its processes, in bytes.
+    pub(crate) fn memory(&self) -> io::Result<u64> {
+        accounting::memory(&self.processes())
+    }
+
+    /// Of all its processes, from the kernel's accounting.
+    pub(crate) fn cpu_time(&self) -> io::Result<Duration> {
+        accounting::cpu_time(&self.processes())
+    }
+
+    pub(crate) fn cpu_split(&self) -> io::Result<Split> {
+        accounting::cpu_split(&self.processes())
+    }
+
+    fn processes(&self) -> Vec<u32> {
+        match &self.running {
+            Running::Karman(karman) => karman.processes(),
+            Running::Other(launched) => vec![launched.id()],
+        }
+    }
+}
+
+/// Threads or workers of every contender.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

@@ -1,0 +1,63 @@
+//! Envoy's configuration.
+
+use serde_json::{Value, json};
+
+use super::launch::{Launch, Place};
+use super::{HOST, Job, Kind, cores};
+
+const PREFIX: &str = "type.googleapis.com/envoy.extensions";
+
+pub(super) fn launch(_: Kind, job: &Job, place: &Place) -> Launch {
+    let endpoints: Vec<_> = job.instances.iter().map(|instance| json!({"endpoint": {"address": address(instance)}})).collect();
+    let manager = json!({
+        "@type": format!("{PREFIX}.filters.network.http_connection_manager.v3.HttpConnectionManager"),
+        "stat_prefix": "edge",
+        "use_remote_address": true,
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
+        "stream_idle_timeout": "120s",
+        "common_http_protocol_options": {"idle_timeout": "60s"},
+        "http_filters": [
+            {"name": "envoy.filters.http.stateful_session", "typed_config": {
+                "@type": format!("{PREFIX}.filters.http.stateful_session.v3.StatefulSession"),
+                "session_state": {"name": "envoy.http.stateful_session.cookie", "typed_config": {
+                    "@type": format!("{PREFIX}.http.stateful_session.cookie.v3.CookieBasedSessionState"),
+                    "cookie": {"name": "edge", "path": "/"},
+                }},
+            }},
+            {"name": "envoy.filters.http.router", "typed_config": {"@type": format!("{PREFIX}.filters.http.router.v3.Router")}},
+        ],
+        "route_config": {"virtual_hosts": [{
+            "name": "todos",
+            "domains": [HOST],
+            "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "todos", "timeout": "0s"}}],
+        }]},
+    });
+    let config = json!({
+        "static_resources": {
+            "listeners": [{
+                "address": address(&place.address),
+                "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}],
+            }],
+            "clusters": [{
+                "name": "todos",
+                "connect_timeout": "3s",
+                "lb_policy": "LEAST_REQUEST",
+                "load_assignment": {"cluster_name": "todos", "endpoints": [{"lb_endpoints": endpoints}]},
+                // The defaults, 1,024, are a limit of the cluster and not of what is measured.
+                "circuit_breakers": {"thresholds": [{"max_connections": 100_000, "max_requests": 100_000, "max_pending_requests": 100_000}]},
+                "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                    "@type": format!("{PREFIX}.upstreams.http.v3.HttpProtocolOptions"),
+                    "common_http_protocol_options": {"idle_timeout": "4s"},
+                    "explicit_http_config": {"http_protocol_options": {}},
+                }},
+            }],
+        },
+    });
+    let threads = cores().to_string();
+    let arguments = ["--config-path", "envoy.json", "--concurrency", &threads, "--disable-hot-restart", "--log-level", "error"];
+    Launch { arguments: arguments.map(Into::into).into(), files: vec![("envoy.json", config.to_string())] }
+}
+
+fn address(address: &std::net::SocketAddr) -> Value {
+    json!({"socket_address": {"address": address.ip().to_string(), "port_value": address.port()}})
+}

@@ -1,0 +1,39 @@
+//! nginx's configuration.
+
+use std::fmt::Write as _;
+
+use super::launch::{Launch, Place};
+use super::{Job, Kind, cores};
+
+pub(super) fn launch(kind: Kind, job: &Job, place: &Place) -> Launch {
+    let folder = place.dir.display();
+    let mut upstream = String::new();
+    for instance in &job.instances {
+        let _ = writeln!(upstream, "server {instance};");
+    }
+    // Sticky by cookie came to the open version with 1.29.6; before it, there is the client's address.
+    let sticky = match kind {
+        Kind::NginxDebian => "ip_hash;",
+        _ => "sticky cookie edge path=/;",
+    };
+    let user = if rustix::process::getuid().is_root() { "user root;" } else { "" };
+    let config = format!(
+        "daemon off; {user} pid {folder}/pid; error_log {folder}/error.log; worker_processes {};\n\
+         events {{ worker_connections 20000; }}\n\
+         http {{ access_log off; proxy_buffering off; keepalive_requests 100000; keepalive_timeout 60s;\n\
+         client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;\n\
+         uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s; client_max_body_size 100m;\n\
+         map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}\n\
+         upstream app {{ {sticky}\n{upstream} keepalive 256; keepalive_timeout 4s; keepalive_requests 100000; }}\n\
+         server {{ listen {} backlog=4096; location / {{ proxy_pass http://app; proxy_http_version 1.1;\n\
+         proxy_set_header Host $host; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;\n\
+         proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme;\n\
+         proxy_connect_timeout 3s; proxy_read_timeout 120s; }} }} }}\n",
+        cores(),
+        place.address,
+    );
+    Launch {
+        arguments: vec!["-p".into(), place.dir.clone().into(), "-c".into(), place.dir.join("nginx.conf").into()],
+        files: vec![("nginx.conf", config)],
+    }
+}

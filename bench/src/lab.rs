@@ -1,0 +1,93 @@
+//! A run of the lab: every contender has its turn in every round, one after the other.
+
+mod reading;
+mod scenario;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::contender::Kind;
+use crate::report::{Machine, Results, Turned};
+pub(crate) use reading::{Better, Reading, Unit};
+pub(crate) use scenario::{Panel, Plot, Scenario, Turn};
+
+/// What is run, how often and on how large a scale.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// The share of a scenario's full size; tests of the lab run small.
+    pub(crate) scale: f64,
+    pub(crate) rounds: u32,
+    /// Only these contenders, by name; all without any.
+    pub(crate) only: Vec<String>,
+    /// Where results are written.
+    pub(crate) out: PathBuf,
+}
+
+/// Runs one scenario and writes its results. Contenders that cannot run are left out, and named.
+pub(crate) fn run(scenario: &Scenario, plan: &Plan) -> io::Result<Results> {
+    let start = Instant::now();
+    println!("{}: {}", scenario.name, scenario.question);
+    let mut left_out: Vec<(Kind, String)> = Vec::new();
+    let mut turns = Vec::new();
+    for round in 1..=plan.rounds {
+        for &kind in scenario.contenders.iter().filter(|kind| plan.wants(**kind)) {
+            if left_out.iter().any(|(out, _)| *out == kind) {
+                continue;
+            }
+            progress(&format!("{} · round {round} of {} · {}", scenario.name, plan.rounds, kind.name()));
+            let turn = Turn { kind, scale: plan.scale };
+            if let Err(why) = kind.is_here() {
+                println!("  left out: {}: {why}", kind.name());
+                left_out.push((kind, why));
+                continue;
+            }
+            let reading = (scenario.measure)(&turn);
+            let reading = reading.map_err(|e| io::Error::new(e.kind(), format!("{}, {}: {e}", scenario.name, kind.name())))?;
+            turns.push(Turned { contender: kind.name().to_owned(), round, reading });
+        }
+    }
+    progress("");
+    let results = Results {
+        scenario: scenario.name.to_owned(),
+        question: scenario.question.to_owned(),
+        machine: Machine::here(),
+        versions: versions(&turns),
+        scale: plan.scale,
+        rounds: plan.rounds,
+        seconds: whole_seconds(start.elapsed()),
+        left_out: left_out.into_iter().map(|(kind, why)| (kind.name().to_owned(), why)).collect(),
+        turns,
+    };
+    results.write(&plan.out, scenario.plots)?;
+    print!("{}", results.table(scenario.remarks));
+    println!("  {} s\n", results.seconds);
+    Ok(results)
+}
+
+impl Plan {
+    fn wants(&self, kind: Kind) -> bool {
+        self.only.is_empty() || self.only.iter().any(|name| name == kind.name())
+    }
+}
+
+fn versions(turns: &[Turned]) -> Vec<(String, String)> {
+    let mut names: Vec<&str> = turns.iter().map(|turn| turn.contender.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let kinds = names.into_iter().filter_map(Kind::of_name);
+    kinds.map(|kind| (kind.name().to_owned(), kind.version())).collect()
+}
+
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs_f64().round() as u64
+}
+
+/// One line that is written over, on a terminal; nothing elsewhere.
+pub(crate) fn progress(line: &str) {
+    let mut stderr = io::stderr();
+    if stderr.is_terminal() {
+        let _ = write!(stderr, "\r\x1b[2K{line}");
+        let _ = stderr.flush();
+    }
+}

@@ -1,0 +1,69 @@
+//! WebSockets by the thousand.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+use super::Latency;
+use crate::contender::HOST;
+
+pub(crate) type Socket = WebSocketStream<TcpStream>;
+
+/// The library's 128 KiB a socket would be most of what the lab's machine holds.
+const READ_BUFFER: usize = 4 * 1024;
+
+/// How long an upgrade may take.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Opens one, at the lab's host.
+pub(crate) async fn open(address: SocketAddr, path: &str) -> io::Result<Socket> {
+    let opening = async {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let request = format!("ws://{HOST}{path}").into_client_request().map_err(io::Error::other)?;
+        let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER).write_buffer_size(0);
+        let opened = tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await;
+        opened.map(|(socket, _)| socket).map_err(io::Error::other)
+    };
+    tokio::time::timeout(OPEN_TIMEOUT, opening).await?
+}
+
+/// Opens `count`, one after the other.
+pub(crate) async fn open_many(address: SocketAddr, count: u32) -> io::Result<Vec<Socket>> {
+    let mut sockets = Vec::new();
+    for _ in 0..count {
+        sockets.push(open(address, "/websocket").await?);
+    }
+    Ok(sockets)
+}
+
+/// Says `connect` as DDP does; the app's heartbeat begins with it.
+pub(crate) async fn connect(socket: &mut Socket) -> io::Result<()> {
+    socket.send(Message::text(r#"{"msg":"connect","version":"1","support":["1"]}"#)).await.map_err(io::Error::other)
+}
+
+/// Says `ping` as DDP does, 128 bytes of it, and waits for the `pong`; again and again.
+pub(crate) async fn chat(mut socket: Socket, trips: u32) -> io::Result<Latency> {
+    connect(&mut socket).await?;
+    let ping = format!(r#"{{"msg":"ping","id":"{}"}}"#, "x".repeat(128 - 23));
+    let mut latency = Latency::new();
+    for _ in 0..trips {
+        let start = Instant::now();
+        socket.send(Message::text(ping.as_str())).await.map_err(io::Error::other)?;
+        loop {
+            let Some(message) = socket.next().await else { return Err(io::Error::other("the socket was closed")) };
+            if message.map_err(io::Error::other)?.to_text().is_ok_and(|text| text.contains("pong")) {
+                break;
+            }
+        }
+        latency.record(start.elapsed());
+    }
+    Ok(latency)
+}

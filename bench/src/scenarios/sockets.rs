@@ -1,0 +1,56 @@
+//! What does a WebSocket cost the proxy, idle and chatting?
+
+use std::io;
+use std::time::Duration;
+
+use crate::contender::{self, Contender, Job};
+use crate::lab::{Reading, Scenario, Turn, Unit};
+use crate::load::{Latency, block_on, socket};
+use crate::sample::Sample;
+
+pub(crate) const SCENARIO: Scenario = Scenario {
+    name: "sockets",
+    question: "What does a WebSocket cost the proxy: 2,000 that are idle, and 32 that say 128 bytes and hear as much?",
+    contenders: contender::ALL,
+    measure,
+    plots: &[],
+    remarks: &[(
+        "CPU a round trip",
+        "a tunnel is woken through tokio's scheduler, which may move it to another core; nginx and HAProxy read and write within \
+             one event loop. A runtime for each core would change it",
+    )],
+};
+
+const IDLE: u32 = 2_000;
+const CHATTING: u32 = 32;
+const TRIPS: u32 = 1_500;
+
+/// For what a proxy gives back, or makes, a moment after.
+const SETTLE: Duration = Duration::from_millis(500);
+
+fn measure(turn: &Turn) -> io::Result<Reading> {
+    let app = Sample::start("a")?;
+    let contender = Contender::start(turn.kind, &Job::of_one(app.address))?;
+    let mut reading = Reading::default();
+    block_on(async {
+        // One socket first, so that what is only made once is not counted.
+        let warm = socket::open(contender.address, "/websocket").await?;
+        let before = contender.memory()?;
+        let idle = socket::open_many(contender.address, turn.scaled(IDLE, 100)).await?;
+        tokio::time::sleep(SETTLE).await;
+        let bytes = contender.memory()?.saturating_sub(before) as f64 / idle.len() as f64;
+        reading.put("memory of an idle socket", Unit::Kilobytes, bytes / 1e3);
+        drop((warm, idle));
+
+        let chatting = socket::open_many(contender.address, CHATTING).await?;
+        let trips = turn.scaled(TRIPS, 50);
+        let before = contender.cpu_time()?;
+        let parts = futures_util::future::try_join_all(chatting.into_iter().map(|socket| socket::chat(socket, trips))).await?;
+        let spent = contender.cpu_time()?.saturating_sub(before);
+        let mut latency = Latency::new();
+        parts.iter().for_each(|part| latency.add(part));
+        reading.put_cpu("CPU a round trip", spent, latency.count());
+        reading.put_latency("a round trip,", &latency);
+        Ok(reading)
+    })
+}
