@@ -4,6 +4,9 @@
 //! socket. This one keeps a small write buffer only, knows its addresses without asking the kernel,
 //! can end a wait at a deadline, and gives the socket back when a request becomes a tunnel.
 
+mod message;
+mod waiting;
+
 use std::fmt::{self, Debug};
 use std::io;
 use std::net::SocketAddr;
@@ -15,15 +18,20 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::BytesMut;
 use pingora_core::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest, UniqueID,
     UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep_until};
 
+use self::waiting::{ANSWER_TOO_SLOW, BODY_TOO_SLOW, Waiting};
 use crate::clock;
+use crate::framing::Framing;
+use crate::pace::{Pace, Slowest};
+
+pub use self::waiting::Fault;
 
 /// Enough for a head, so that head and a small body leave in one packet.
 const WRITE_BUFFER: usize = 2_048;
@@ -36,9 +44,14 @@ pub struct Connection {
     /// Its place among the connections that the process may have; a client's has one.
     slot: Option<Slot>,
     fresh: Option<Fresh>,
+    /// Read and not given to a session yet: of the message at hand, or of the next.
+    ahead: BytesMut,
+    /// What belongs to the message at hand. A session gets to see no byte more.
+    framing: Framing,
     deadline: Deadline,
-    /// The timer, and the deadline that it was set to.
-    timer: Option<(Pin<Box<Sleep>>, u64)>,
+    reading: Waiting,
+    writing: Waiting,
+    fault: Option<Fault>,
 }
 
 /// A connection whose first request has not come yet, counted for as long as that is so.
@@ -101,22 +114,36 @@ impl Connection {
             local,
             slot: None,
             fresh: None,
+            ahead: BytesMut::new(),
+            framing: Framing::Open,
             deadline: Deadline::default(),
-            timer: None,
+            reading: Waiting::new(),
+            writing: Waiting::new(),
+            fault: None,
         }
     }
 
-    /// A client's connection: it has a slot, and is fresh until its first request is there.
-    pub fn of_client(self, slot: Slot, fresh: Fresh) -> Self {
-        Self { slot: Some(slot), fresh: Some(fresh), ..self }
+    /// A client's connection: it has a slot, is fresh until its first request is there, and may not be
+    /// slower than this.
+    pub fn of_client(mut self, slot: Slot, fresh: Fresh, slowest: Slowest) -> Self {
+        self.slot = Some(slot);
+        self.fresh = Some(fresh);
+        self.framing = Framing::length(0);
+        self.reading.pace = Some(Pace::new(slowest));
+        self.writing.pace = Some(Pace::new(slowest));
+        self
     }
 
     /// A request has come.
     pub fn hear(&self) {
-        self.deadline.clear();
         if let Some(fresh) = &self.fresh {
             fresh.hear();
         }
+    }
+
+    /// Why reading or writing failed, if it was not the client that ended it.
+    pub fn fault(&self) -> Option<Fault> {
+        self.fault
     }
 
     pub fn deadline(&self) -> &Deadline {
@@ -128,40 +155,64 @@ impl Connection {
         stream.as_any().downcast_ref()
     }
 
-    /// Takes the socket back, with its slot. The caller has flushed what it wrote.
-    pub fn into_socket(stream: Stream) -> Option<(TcpStream, Option<Slot>)> {
-        let connection = stream.into_any().downcast::<Self>().ok()?;
-        Some((connection.stream.into_inner(), connection.slot))
+    /// One of pingora's streams as the connection that it is.
+    pub fn from(stream: Stream) -> Option<Box<Self>> {
+        stream.into_any().downcast::<Self>().ok()
+    }
+
+    /// Takes the socket back, with its slot and what was read of it already. The caller has flushed
+    /// what it wrote.
+    pub fn into_socket(stream: Stream) -> Option<(TcpStream, Option<Slot>, Vec<u8>)> {
+        let connection = Self::from(stream)?;
+        Some((connection.stream.into_inner(), connection.slot, connection.ahead.into()))
     }
 }
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buf) {
+        let this = &mut *self;
+        if let Poll::Ready(read) = this.poll_message(cx, buf) {
             return Poll::Ready(read);
         }
-        let at = self.deadline.0.load(Relaxed);
-        if at == 0 {
-            return Poll::Pending;
+        let deadline = Some(this.deadline.0.load(Relaxed)).filter(|at| *at != 0);
+        let too_slow = if this.framing.is_done() { None } else { this.reading.too_slow_at() };
+        let Some(at) = deadline.into_iter().chain(too_slow).min() else { return Poll::Pending };
+        ready!(this.reading.poll_until(cx, at));
+        if too_slow == Some(at) {
+            this.fault = Some(BODY_TOO_SLOW);
         }
-        let left = Duration::from_millis(at.saturating_sub(clock::millis()));
-        let (timer, set_to) = self.timer.get_or_insert_with(|| (Box::pin(sleep_until(Instant::now() + left)), at));
-        if *set_to != at {
-            timer.as_mut().reset(Instant::now() + left);
-            *set_to = at;
-        }
-        ready!(timer.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the deadline has passed")))
+    }
+}
+
+impl Connection {
+    /// After a write: counts what went out, or ends it if the other side took too long to take it.
+    fn after_write<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+        bytes: impl FnOnce(&T) -> usize,
+    ) -> Poll<io::Result<T>> {
+        if let Poll::Ready(written) = written {
+            self.writing.moved(written.as_ref().map_or(0, bytes));
+            return Poll::Ready(written);
+        }
+        let Some(at) = self.writing.too_slow_at() else { return Poll::Pending };
+        ready!(self.writing.poll_until(cx, at));
+        self.fault = Some(ANSWER_TOO_SLOW);
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, ANSWER_TOO_SLOW.why)))
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.after_write(cx, written, |bytes| *bytes)
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.after_write(cx, written, |bytes| *bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -169,7 +220,8 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.after_write(cx, flushed, |()| 0)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

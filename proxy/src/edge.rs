@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use karman_contract::answer::Refusal;
 use karman_contract::document::DocumentName;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::access_log::AccessLog;
 use crate::documents::Table;
@@ -42,6 +42,8 @@ pub struct Edge {
     pub slots: Arc<Semaphore>,
     /// Set once: the listeners are bound and the saved tables are live.
     pub ready: AtomicBool,
+    /// Set once: a connection without a request is closed.
+    pub closing: watch::Sender<bool>,
     /// Set once: this process takes no more connections and is about to end.
     pub draining: AtomicBool,
 }

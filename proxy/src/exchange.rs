@@ -59,10 +59,13 @@ pub struct Exchange {
     pub retry: Option<Counted>,
     /// Why the edge answers by itself.
     pub code: Option<Code>,
+    /// What was wrong with the request, if it was the request.
+    pub why: Option<&'static str>,
     pub status: u16,
     /// The client went away before it was answered.
     pub abandoned: bool,
     pub response_started: bool,
+    pub interim_answers: usize,
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub connect_started: Option<Instant>,
@@ -94,9 +97,11 @@ impl Default for Exchange {
             tries: 0,
             retry: None,
             code: None,
+            why: None,
             status: 0,
             abandoned: false,
             response_started: false,
+            interim_answers: 0,
             bytes_in: 0,
             bytes_out: 0,
             connect_started: None,
@@ -132,6 +137,7 @@ impl Exchange {
             path: &self.path,
             status: self.status,
             code: self.code,
+            why: self.why,
             caller: self.caller.as_str(),
             client: self.origin.client,
             bytes_in: self.bytes_in,

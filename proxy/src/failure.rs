@@ -70,6 +70,11 @@ pub async fn answer(edge: &Edge, session: &mut Session, x: &mut Exchange, code: 
         return Ok(false);
     }
     x.status = code.status();
+    if code == Code::BadRequest || x.caller == Caller::Socket {
+        // What follows a request that was wrong, or an upgrade that was refused, may be meant as
+        // something else than a request (RFC 9931).
+        session.set_keepalive(None);
+    }
     let (header, body) = compose(edge, x, code)?;
     let has_body = x.method != Method::HEAD && !body.is_empty();
     let bytes = body.len() as u64;
@@ -81,7 +86,7 @@ pub async fn answer(edge: &Edge, session: &mut Session, x: &mut Exchange, code: 
     Ok(true)
 }
 
-fn compose(edge: &Edge, x: &Exchange, code: Code) -> Result<(ResponseHeader, Bytes)> {
+pub fn compose(edge: &Edge, x: &Exchange, code: Code) -> Result<(ResponseHeader, Bytes)> {
     let shown = code.shown_to_visitors();
     let mut header = ResponseHeader::build(shown.status(), Some(10))?;
     header.insert_header(ERROR, shown.as_str())?;

@@ -6,7 +6,7 @@ mod tests;
 use std::net::IpAddr;
 
 use http::HeaderMap;
-use http::header::{CACHE_CONTROL, COOKIE, EXPIRES, HOST, VIA};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, COOKIE, EXPIRES, HOST, TRANSFER_ENCODING, VIA};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use pingora_error::Result;
@@ -79,7 +79,11 @@ pub fn request_id(headers: &HeaderMap, random: impl FnOnce() -> u64) -> String {
     let own = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| {
         (1..=REQUEST_ID_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
     });
-    own.map_or_else(|| format!("{:016x}", random()), str::to_owned)
+    own.map_or_else(|| new_request_id(random()), str::to_owned)
+}
+
+pub fn new_request_id(random: u64) -> String {
+    format!("{random:016x}")
 }
 
 /// Makes a request what an app gets to see: one trusted hop, and nothing of ours.
@@ -134,6 +138,24 @@ pub fn for_client(response: &mut ResponseHeader, request_id: &str, instance: Opt
         response.insert_header(INSTANCE, instance)?;
     }
     Ok(())
+}
+
+/// Whether an answer says in one way only where its body ends (RFC 9112 section 6.3).
+pub fn has_one_framing(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match codings.next() {
+        None => true,
+        Some(coding) => {
+            codings.next().is_none()
+                && coding.as_bytes().eq_ignore_ascii_case(b"chunked")
+                && !headers.contains_key(CONTENT_LENGTH)
+        }
+    }
+}
+
+/// How large the fields are, as they were sent.
+pub fn bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
 /// Whether a shared cache may keep the response (RFC 9111 section 3): then it must not bind anybody,

@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pingora_core::apps::{HttpServerApp, ReusedHttpStream};
+use pingora_core::apps::{HttpPersistentSettings, HttpServerApp};
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::server::ShutdownWatch;
 use pingora_proxy::HttpProxy;
 use tokio::net::{TcpListener, TcpSocket};
 
+use crate::border;
 use crate::connection::{Connection, Fresh};
 use crate::edge::Edge;
 use crate::proxy::Proxy;
@@ -45,8 +46,9 @@ pub async fn accept(listener: TcpListener, http: Arc<HttpProxy<Proxy>>, edge: Ar
         match (accepted, slot) {
             (Ok((stream, peer)), Ok(slot)) => {
                 failing = false;
-                let connection = Connection::new(stream, peer, local).of_client(slot, Fresh::new(&edge.counts.fresh));
-                tokio::spawn(serve(connection, Arc::clone(&http), Arc::clone(&edge), stop.clone()));
+                let fresh = Fresh::new(&edge.counts.fresh);
+                let connection = Connection::new(stream, peer, local).of_client(slot, fresh, edge.settings.limits.slowest());
+                tokio::spawn(serve(Box::new(connection), Arc::clone(&http), Arc::clone(&edge), stop.clone()));
             }
             (Err(e), _) => {
                 if !failing {
@@ -62,22 +64,21 @@ pub async fn accept(listener: TcpListener, http: Arc<HttpProxy<Proxy>>, edge: Ar
 }
 
 /// Serves the requests of one connection, until it ends or becomes a tunnel.
-async fn serve(connection: Connection, http: Arc<HttpProxy<Proxy>>, edge: Arc<Edge>, stop: ShutdownWatch) {
-    let limits = &edge.settings.limits;
-    connection.deadline().set(limits.head);
-    let mut session = ServerSession::new_http1(Box::new(connection));
-    session.set_keepalive(Some(limits.keepalive.as_secs()));
-    session.set_keepalive_reuses_remaining(u32::try_from(limits.keepalive_requests).ok());
-    let mut reused = http.process_new_http(session, &stop).await;
-    while let Some((stream, settings)) = reused.map(ReusedHttpStream::consume) {
-        // Idle first, then a head: a client that drips its bytes gets no more time than both together.
-        if let Some(connection) = Connection::of(&stream) {
-            connection.deadline().set(limits.keepalive + limits.head);
+async fn serve(mut connection: Box<Connection>, http: Arc<HttpProxy<Proxy>>, edge: Arc<Edge>, stop: ShutdownWatch) {
+    let mut kept: Option<HttpPersistentSettings> = None;
+    while let Some(head) = border::next_head(&mut connection, &edge, kept.is_none()).await {
+        let mut session = ServerSession::new_http1(connection);
+        match kept {
+            Some(kept) => kept.apply_to_session(&mut session),
+            None => {
+                let requests = u32::try_from(edge.settings.limits.keepalive_requests).unwrap_or(u32::MAX);
+                session.set_keepalive_reuses_remaining(Some(requests));
+            }
         }
-        let mut session = ServerSession::new_http1(stream);
-        if let Some(settings) = settings {
-            settings.apply_to_session(&mut session);
-        }
-        reused = http.process_new_http(session, &stop).await;
+        session.set_pipelined_prefix(head);
+        let Some(reused) = http.process_new_http(session, &stop).await else { return };
+        let (stream, settings) = reused.consume();
+        let Some(again) = Connection::from(stream) else { return };
+        (connection, kept) = (again, settings);
     }
 }

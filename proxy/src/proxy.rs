@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, SET_COOKIE};
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
 use jiff::Timestamp;
 use karman_contract::app::{AppState, Sticky};
 use karman_contract::code::Code;
 use pingora_core::protocols::Digest;
-use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::upstreams::peer::{H1UpgradePolicy, HttpPeer};
 use pingora_error::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
@@ -34,6 +34,8 @@ use crate::upstream::ConnectFailure;
 
 /// What an unread request body may cost before the connection is given up.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Interim answers that an app may send before the one that counts.
+const INTERIM_ANSWERS_MAX: usize = 16;
 /// An instance that takes no bytes for this long is not working on the request.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -53,9 +55,9 @@ impl ProxyHttp for Proxy {
 
     async fn request_filter(&self, session: &mut Session, x: &mut Exchange) -> Result<bool> {
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
-        if let Some(connection) = connection(session) {
-            connection.hear();
-        }
+        // HTTP/1.0 knows no interim answers (RFC 9110 section 15.2).
+        let knows_interim_answers = session.req_header().version != Version::HTTP_10;
+        session.set_ignore_info_resp(!knows_interim_answers);
         self.read_head(session, x).map_err(|code| stop(x, code))?;
         self.find_app(x).map_err(|code| stop(x, code))?;
         self.admit(session, x).map_err(|code| stop(x, code))?;
@@ -81,6 +83,8 @@ impl ProxyHttp for Proxy {
         // pingora knows one time for every read; the shorter wait for the first byte is our own deadline.
         peer.options.read_timeout = Some(Exchange::seconds(timeouts.idle_seconds).max(first_byte_timeout(x)));
         peer.options.write_timeout = Some(WRITE_TIMEOUT);
+        // Sockets have a path of their own; here an app's 101 would be one that nobody asked for.
+        peer.options.http_upstream_request_policy.h1_upgrade = H1UpgradePolicy::Deny;
         peer.options.idle_timeout = Some(self.edge.settings.limits.upstream_idle);
         x.connect_started = Some(Instant::now());
         Ok(Box::new(peer))
@@ -135,8 +139,17 @@ impl ProxyHttp for Proxy {
     }
 
     async fn response_filter(&self, session: &mut Session, response: &mut ResponseHeader, x: &mut Exchange) -> Result<()> {
+        if response.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(stop(x, Code::InstanceGarbage));
+        }
         if response.status.is_informational() {
-            return Ok(());
+            x.interim_answers += 1;
+            return if x.interim_answers > INTERIM_ANSWERS_MAX { Err(stop(x, Code::InstanceGarbage)) } else { Ok(()) };
+        }
+        if !headers::has_one_framing(&response.headers)
+            || headers::bytes(&response.headers) > self.edge.settings.limits.answer_header_bytes
+        {
+            return Err(stop(x, Code::InstanceGarbage));
         }
         if let Some(connection) = connection(session) {
             connection.deadline().clear();
@@ -187,7 +200,9 @@ impl ProxyHttp for Proxy {
 
     async fn fail_to_proxy(&self, session: &mut Session, e: &Error, x: &mut Exchange) -> FailToProxy {
         let too_late = !x.response_started && x.chosen.is_some() && connection(session).is_some_and(|c| c.deadline().passed());
-        let code = match x.code {
+        let fault = connection(session).and_then(Connection::fault);
+        x.why = fault.map(|fault| fault.why);
+        let code = match x.code.or(fault.map(|fault| fault.code)) {
             Some(code) => Some(code),
             None if too_late => Some(Code::FirstByteTimeout),
             None => failure::code_of(e, x.response_started),
@@ -239,7 +254,6 @@ impl Proxy {
     /// Who asks for what: refuses what is not a request that an app could get.
     fn read_head(&self, session: &Session, x: &mut Exchange) -> Result<(), Code> {
         let request = session.req_header();
-        let limits = &self.edge.settings.limits;
         x.method = request.method.clone();
         let target = request.raw_path();
         x.path = String::from_utf8_lossy(target.split(|byte| *byte == b'?').next().unwrap_or_default()).into_owned();
@@ -249,14 +263,9 @@ impl Proxy {
             let trusted = &self.edge.settings.trusted_proxies;
             x.origin = headers::origin(connection.peer.ip(), connection.local.port(), &request.headers, trusted);
         }
-        if target.len() > limits.request_target_bytes {
+        // Of HTTP/2 nobody has looked at these before.
+        if target.len() > self.edge.settings.limits.request_target_bytes {
             return Err(Code::UriTooLong);
-        }
-        let field_bytes = |(name, value): (&http::HeaderName, &http::HeaderValue)| name.as_str().len() + value.len() + 4;
-        if request.headers.len() > limits.header_fields
-            || request.headers.iter().map(field_bytes).sum::<usize>() > limits.header_bytes
-        {
-            return Err(Code::HeadersTooLarge);
         }
         if request.method == Method::TRACE || request.method == Method::CONNECT {
             return Err(Code::MethodNotAllowed);

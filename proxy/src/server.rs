@@ -102,6 +102,7 @@ pub async fn run(settings: Settings, upgrade: bool) -> Result<(), StartError> {
     accepting.join_all().await;
     let _ = tokio::time::timeout(FIRST_REQUEST_TIMEOUT, first_requests(&edge)).await;
     // From here on a connection that is idle is closed.
+    edge.closing.send_replace(true);
     http.http_cleanup().await;
     drain(&edge, end).await;
     edge.events.tell(EventKind::EdgeStopped, About::default());
@@ -155,6 +156,7 @@ fn load(settings: Settings) -> Result<(Admin, Vec<Change>), StartError> {
         counts: Counts::default(),
         slots: Arc::new(Semaphore::new(settings.limits.connections)),
         ready: AtomicBool::new(false),
+        closing: watch::Sender::new(false),
         draining: AtomicBool::new(false),
         settings,
     };

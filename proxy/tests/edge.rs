@@ -6,6 +6,9 @@
 #[path = "edge/rig.rs"]
 mod rig;
 
+/// Bad input over raw sockets, row by row of `proxy/BAD-INPUT.md`.
+#[path = "edge/border.rs"]
+mod border;
 /// Documents that come in while traffic flows.
 #[path = "edge/changes.rs"]
 mod changes;

@@ -43,6 +43,9 @@ pub struct AccessLine<'a> {
     /// Only on an answer that the edge itself made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<Code>,
+    /// What was wrong with the request, or with how it came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<&'a str>,
     pub caller: &'a str,
     pub client: IpAddr,
     pub bytes_in: u64,

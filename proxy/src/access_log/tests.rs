@@ -30,6 +30,7 @@ fn line<'a>(path: &'a str) -> AccessLine<'a> {
         path,
         status: 404,
         code: None,
+        why: None,
         caller: "navigation",
         client: IpAddr::V4(Ipv4Addr::LOCALHOST),
         bytes_in: 0,

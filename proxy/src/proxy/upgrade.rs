@@ -8,9 +8,11 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE};
 use karman_contract::app::AfterCrash;
 use karman_contract::code::Code;
 use pingora_core::protocols::http::ServerSession;
@@ -46,6 +48,11 @@ impl Proxy {
         {
             return Err(stop(x, Code::BadRequest));
         }
+        if !request.headers.get(SEC_WEBSOCKET_KEY).is_some_and(|key| is_key(key.as_bytes())) {
+            return Err(stop(x, Code::BadRequest));
+        }
+        // Another version is the app's to refuse (RFC 6455 section 4.4), not to accept.
+        let is_known_version = request.headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
         let request = self.handshake_for_app(session, x)?;
         let mut app = loop {
             let address = self.choose(x).await.map_err(|code| stop(x, code))?;
@@ -74,6 +81,10 @@ impl Proxy {
         x.status = status.as_u16();
         x.response_started = true;
         if status == StatusCode::SWITCHING_PROTOCOLS {
+            if !is_known_version {
+                x.response_started = false;
+                return Err(stop(x, Code::InstanceGarbage));
+            }
             self.become_tunnel(session, x, app).await
         } else {
             self.relay(session, x, app).await
@@ -117,12 +128,11 @@ impl Proxy {
         session.write_response_header(Box::new(answer), false).await.map_err(Error::into_down)?;
         let from_app = read_now(app.read_body_bytes()).await;
         let empty = ServerSession::new_http1(Box::new(Cursor::new(Vec::new())));
-        let ServerSession::H1(mut client) = *mem::replace(&mut session.downstream_session, Box::new(empty)) else {
+        let ServerSession::H1(client) = *mem::replace(&mut session.downstream_session, Box::new(empty)) else {
             return Err(stop(x, Code::Internal));
         };
-        let from_client = read_now(client.read_body_bytes()).await;
         let sockets = Connection::into_socket(client.into_inner()).zip(Connection::into_socket(app.into_inner()));
-        let Some(((client, slot), (app, _))) = sockets else { return Err(stop(x, Code::Internal)) };
+        let Some(((client, slot, from_client), (app, _, _))) = sockets else { return Err(stop(x, Code::Internal)) };
         let client = Side { socket: client, early: from_client };
         let app = Side { socket: app, early: from_app };
         tokio::spawn(async move {
@@ -158,6 +168,11 @@ fn terms(app: &App, path: &str) -> Terms {
         idle_limit: Exchange::seconds(app.wire.timeouts.tunnel_idle_seconds),
         hold: if keeps { Exchange::seconds(app.wire.on_crash.hold_seconds) } else { Duration::ZERO },
     }
+}
+
+/// Whether this is the base64 of 16 bytes (RFC 6455 section 4.1).
+fn is_key(key: &[u8]) -> bool {
+    key.len() == 24 && BASE64.decode(key).is_ok_and(|nonce| nonce.len() == 16)
 }
 
 /// Sends the handshake and waits for an answer that is final.

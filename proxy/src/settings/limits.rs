@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use karman_contract::read::{At, Read, Reason};
 
+use crate::pace::Slowest;
+
 /// `field "name in the file": type = default, range`.
 macro_rules! limits {
     ($($(#[$doc:meta])* $field:ident $name:literal: $type:ty = $default:literal, $min:literal..=$max:literal;)*) => {
@@ -40,6 +42,10 @@ limits! {
 
     /// From accept, or from the first byte after an idle time, to the end of a request's head.
     head "head_seconds": Duration = 15, 1..=300;
+    /// How long nothing may move of a body, or of an answer, while we wait for the client to send or take it.
+    body_pause "body_pause_seconds": Duration = 30, 1..=3_600;
+    /// How fast a client has to send a body and take an answer, on average, beyond that pause. 0: no limit.
+    body_bytes_per_second "body_bytes_per_second_min": usize = 512, 0..=1_000_000_000;
     /// How long a client's connection may be idle between two requests.
     keepalive "keepalive_seconds": Duration = 60, 1..=3_600;
     /// Requests on one client connection, after which it is closed.
@@ -50,6 +56,8 @@ limits! {
     header_bytes "header_bytes": usize = 32_768, 4_096..=1_048_576;
     /// The number of header fields of a request; pingora itself holds 256.
     header_fields "header_fields": usize = 100, 16..=256;
+    /// All header fields of an app's answer together.
+    answer_header_bytes "answer_header_bytes": usize = 65_536, 4_096..=1_048_576;
 
     /// How often one request is sent: the first time and the retries of what was never processed.
     tries "tries": usize = 3, 1..=10;
@@ -71,6 +79,13 @@ limits! {
     admin_connections "admin_connections": usize = 64, 1..=10_000;
     /// Access-log lines that wait for the writer; more are dropped and counted.
     access_log_lines "access_log_lines": usize = 8_192, 1..=1_000_000;
+}
+
+impl Limits {
+    /// How slow a client may be.
+    pub fn slowest(&self) -> Slowest {
+        Slowest { grace: self.body_pause, bytes_per_second: self.body_bytes_per_second as u64 }
+    }
 }
 
 /// A number of the file as the type that the code works with.

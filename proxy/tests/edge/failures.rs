@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use crate::rig::{App, Edge, Scripted, instances_json, until};
 
-const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+pub const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 /// An address at which nobody listens.
 async fn nobody() -> SocketAddr {

@@ -120,6 +120,7 @@ impl Kept {
             path: &self.path,
             status: 101,
             code: None,
+            why: None,
             caller: Caller::Socket.as_str(),
             client: self.client,
             bytes_in: closed.bytes_in,

@@ -1,0 +1,100 @@
+//! What of a connection's bytes belongs to the message at hand: a session gets to see no byte more, so
+//! that nobody can mistake the next request for a body, or a body for the next request.
+
+use std::future::poll_fn;
+use std::io;
+use std::mem::{self, MaybeUninit};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use karman_contract::code::Code;
+use tokio::io::{AsyncRead, ReadBuf};
+
+use super::{Connection, Fault};
+use crate::framing::Framing;
+
+/// Read at once when a head is awaited: most fit. It stands on the stack, so that waiting costs no memory.
+const READ_BYTES: usize = 4_096;
+
+impl Connection {
+    /// What was read and belongs to no session yet.
+    pub fn ahead(&self) -> &[u8] {
+        &self.ahead
+    }
+
+    /// Reads more of what a client sends, to the end of [`Self::ahead`]. `false` at the end.
+    pub async fn read_ahead(&mut self) -> io::Result<bool> {
+        poll_fn(|cx| self.poll_ahead(cx)).await
+    }
+
+    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut bytes = [const { MaybeUninit::uninit() }; READ_BYTES];
+        let mut bytes = ReadBuf::uninit(&mut bytes);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut bytes))?;
+        self.ahead.extend_from_slice(bytes.filled());
+        Poll::Ready(Ok(!bytes.filled().is_empty()))
+    }
+
+    /// Forgets what was read ahead; says how much it was.
+    pub fn drop_ahead(&mut self) -> usize {
+        mem::take(&mut self.ahead).len()
+    }
+
+    /// Takes a head off [`Self::ahead`]; what follows it belongs to its message as `framing` says.
+    pub fn start_message(&mut self, head_bytes: usize, framing: Framing) -> BytesMut {
+        self.framing = framing;
+        self.fault = None;
+        for waiting in [&mut self.reading, &mut self.writing] {
+            if let Some(pace) = &mut waiting.pace {
+                pace.start();
+            }
+        }
+        if head_bytes >= self.ahead.len() {
+            return mem::take(&mut self.ahead);
+        }
+        self.ahead.split_to(head_bytes)
+    }
+
+    /// Reads what belongs to the message at hand.
+    pub(super) fn poll_message(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.framing == Framing::Open {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        if self.framing.is_done() {
+            // What a client says before it was answered is the next request: it has to wait for its turn.
+            // We only look whether it is gone.
+            let said_more = !self.ahead.is_empty() || ready!(self.poll_ahead(cx))?;
+            return if said_more { Poll::Pending } else { Poll::Ready(Ok(())) };
+        }
+        if self.ahead.is_empty() { self.poll_body(cx, buf) } else { Poll::Ready(self.take_ahead(buf)) }
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let room = self.framing.room(buf.remaining());
+        let mut body = ReadBuf::new(buf.initialize_unfilled_to(room));
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut body))?;
+        let read = body.filled();
+        self.reading.moved(read.len());
+        let taken = take(&mut self.framing, &mut self.fault, read)?;
+        self.ahead.extend_from_slice(read.get(taken..).unwrap_or_default());
+        buf.advance(taken);
+        Poll::Ready(Ok(()))
+    }
+
+    fn take_ahead(&mut self, buf: &mut ReadBuf<'_>) -> io::Result<()> {
+        let room = self.ahead.len().min(buf.remaining());
+        let bytes = self.ahead.get(..room).unwrap_or_default();
+        let taken = take(&mut self.framing, &mut self.fault, bytes)?;
+        buf.put_slice(bytes.get(..taken).unwrap_or_default());
+        self.ahead.advance(taken);
+        Ok(())
+    }
+}
+
+fn take(framing: &mut Framing, fault: &mut Option<Fault>, bytes: &[u8]) -> io::Result<usize> {
+    framing.take(bytes).map_err(|bad| {
+        *fault = Some(Fault { code: Code::BadRequest, why: bad.0 });
+        io::Error::new(io::ErrorKind::InvalidData, bad)
+    })
+}

@@ -1,0 +1,63 @@
+//! How long patience lasts.
+
+use super::*;
+
+const SLOWEST: Slowest = Slowest { grace: Duration::from_secs(30), bytes_per_second: 1_000 };
+
+#[test]
+fn whoever_sends_nothing_has_the_grace() {
+    let mut pace = Pace::new(SLOWEST);
+    assert_eq!(pace.wait(5_000), 35_000);
+    assert_eq!(pace.wait(20_000), 35_000, "to ask again gives no more");
+}
+
+#[test]
+fn a_drip_does_not_renew_it() {
+    let mut pace = Pace::new(SLOWEST);
+    let mut now = 1_000;
+    let end = loop {
+        let end = pace.wait(now);
+        // One byte a second: earns a millisecond of the thousand that it took.
+        now += 1_000;
+        if now >= end {
+            break end;
+        }
+        pace.moved(1, || now);
+    };
+    assert!((31_000..32_000).contains(&end), "{end}");
+}
+
+#[test]
+fn whoever_keeps_the_rate_goes_on_for_ever() {
+    let mut pace = Pace::new(SLOWEST);
+    for second in 0..10_000 {
+        assert!(pace.wait(second * 1_000) > (second + 1) * 1_000);
+        pace.moved(1_000, || (second + 1) * 1_000);
+    }
+}
+
+#[test]
+fn what_was_earned_is_no_more_than_the_grace() {
+    let mut pace = Pace::new(SLOWEST);
+    pace.moved(1_000_000_000, || 0);
+    assert_eq!(pace.wait(0), 30_000, "a large download buys no hour of silence");
+}
+
+#[test]
+fn a_slow_app_is_not_the_clients_fault() {
+    let mut pace = Pace::new(SLOWEST);
+    pace.wait(0);
+    pace.moved(1, || 29_000);
+    // An hour in which we did not wait for the client.
+    assert_eq!(pace.wait(3_629_000), 3_630_001);
+    pace.start();
+    assert_eq!(pace.wait(3_629_500), 3_659_500, "and the next message has all of it");
+}
+
+#[test]
+fn without_a_rate_only_pauses_count() {
+    let mut pace = Pace::new(Slowest { bytes_per_second: 0, ..SLOWEST });
+    pace.wait(0);
+    pace.moved(1, || 29_000);
+    assert_eq!(pace.wait(29_000), 59_000);
+}

@@ -1,0 +1,314 @@
+//! Rows S01 to S20: where a request ends, and that nobody can hide one in another.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::rig::{converse, is_silent, read_message};
+use super::{Border, refused, served};
+use crate::failures::OK;
+use crate::rig::{Edge, HOST, Scripted, instances_json, until};
+
+const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nhost: todos.example.com\r\n\r\n";
+
+/// A POST with these lines, and this after its head.
+fn post(lines: &str, rest: &str) -> String {
+    format!("POST /x HTTP/1.1\r\nhost: todos.example.com\r\nconnection: close\r\n{lines}\r\n{rest}")
+}
+
+fn chunked(body: &str) -> String {
+    post("transfer-encoding: chunked\r\n", body)
+}
+
+#[tokio::test]
+async fn a_body_has_one_framing() {
+    let mut cases = vec![
+        refused("S01", post("content-length: 6\r\ntransfer-encoding: chunked\r\n", "0\r\n\r\nG")),
+        refused("S01", post("transfer-encoding: chunked\r\ncontent-length: 4\r\n", &format!("5c\r\n{SMUGGLED}\r\n0\r\n\r\n"))),
+        refused("S03", "POST / HTTP/1.0\r\nhost: todos.example.com\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"),
+        refused(
+            "S03",
+            "POST / HTTP/1.0\r\nhost: todos.example.com\r\nconnection: keep-alive\r\ntransfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n0\r\n\r\n",
+        ),
+        served("S04", format!("POST /x HTTP/1.0\r\nhost: todos.example.com\r\n\r\n{SMUGGLED}"), ["post /x"], ["smuggled"]),
+        served("S05", post("content-length: 5\r\n", "hello"), ["content-length: 5\r\n", "\r\n\r\nhello"], []),
+        served("S05", post("content-length: 00005\r\n", "hello"), ["\r\n\r\nhello"], []),
+        refused("S06", post("content-length: 5\r\ncontent-length: 5\r\n", "hello")),
+        refused("S06", post("content-length: 5, 5\r\n", "hello")),
+        served("S02", chunked("5\r\nhello\r\n0\r\n\r\n"), ["transfer-encoding: chunked", "hello"], []),
+        served(
+            "S07",
+            format!(
+                "GET /x HTTP/1.1\r\nhost: todos.example.com\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{SMUGGLED}",
+                SMUGGLED.len()
+            ),
+            ["get /x", "get /smuggled"],
+            [],
+        ),
+        served(
+            "S18",
+            "GET /x HTTP/1.1\r\nhost: todos.example.com\r\nconnection: close, Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n\r\n",
+            ["get /x"],
+            ["h2c", "http2-settings", "upgrade"],
+        ),
+        served(
+            "S18",
+            "GET /x HTTP/1.1\r\nhost: todos.example.com\r\nconnection: close, Upgrade\r\nupgrade: foo\r\n\r\n",
+            ["get /x"],
+            ["foo"],
+        ),
+    ];
+    for coding in [
+        "xchunked",
+        "chunked;q=1",
+        "\"chunked\"",
+        "\u{b}chunked",
+        "identity",
+        "gzip",
+        "chunked, identity",
+        "gzip, chunked",
+        "chunked, chunked",
+        ",chunked",
+        "",
+        "chunked\r\nTransfer-Encoding: chunked",
+        "chunked\r\nTransfer-Encoding: identity",
+        "identity\r\nTransfer-Encoding: chunked",
+    ] {
+        cases.push(refused("S02", post(&format!("transfer-encoding: {coding}\r\n"), "0\r\n\r\n")));
+    }
+    for length in [
+        "5\r\ncontent-length: 6",
+        "5, 6",
+        "+5",
+        "-1",
+        "0x5",
+        "5a",
+        "",
+        "9223372036854775808",
+        "18446744073709551621",
+        "1_0",
+        "5 5",
+        "5.0",
+    ] {
+        cases.push(refused("S05", post(&format!("content-length: {length}\r\n"), "hello")));
+    }
+    Border::start().await.check(cases).await;
+}
+
+/// A body is read after its head went on, so the app may have seen the head; it never sees an end.
+#[tokio::test]
+async fn a_chunk_that_two_readers_could_read_differently_ends_the_request() {
+    let border = Border::start().await;
+    let long = format!("3;{}\r\nabc\r\n0\r\n\r\n", "x".repeat(20_000));
+    let trailer = format!("0\r\nx: {}\r\n\r\n", "x".repeat(65_536));
+    for (row, body) in [
+        ("S10", "0x3\r\nabc\r\n0\r\n\r\n"),
+        ("S10", "+3\r\nabc\r\n0\r\n\r\n"),
+        ("S10", "12345678901234567\r\nabc\r\n0\r\n\r\n"),
+        ("S10", " 3\r\nabc\r\n0\r\n\r\n"),
+        ("S10", "3\nabc\n0\n\n"),
+        ("S11", "\r\n\r\n"),
+        ("S11", ";ext\r\n\r\n"),
+        ("S11", "3\r\nabc\r\n\r\n\r\n"),
+        ("S12", "3;a\nb\r\nabc\r\n0\r\n\r\n"),
+        ("S12", "3;a\0\r\nabc\r\n0\r\n\r\n"),
+        ("S12", &*long),
+        ("S13", "3\r\nabcd\r\n0\r\n\r\n"),
+        ("S14", "0\r\n folded\r\n\r\n"),
+        ("S14", &*trailer),
+    ] {
+        let before = border.app.count();
+        let answer = converse(border.edge.http, chunked(body).as_bytes()).await.unwrap_or_else(|| panic!("{row}: an answer"));
+        assert_eq!((answer.status, answer.code()), (400, "bad-request"), "{row}: {body:?}");
+        let lines = border.edge.lines_of(answer.header("x-request-id").unwrap(), 1).await;
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0]["why"].as_str().is_some_and(|why| why.contains("chunk") || why.contains("trailers")), "{}", lines[0]);
+        assert_eq!(border.app.count(), before, "{row}: the app saw a whole request");
+    }
+    assert_eq!(border.refusals().await["bad-request"], 14);
+}
+
+#[tokio::test]
+async fn trailers_are_dropped() {
+    let with = ["transfer-encoding: chunked", "abc"];
+    let cases = vec![
+        served(
+            "S14",
+            chunked("3\r\nabc\r\n0\r\nHost: evil\r\nContent-Length: 5\r\nCookie: a=b\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n"),
+            with,
+            ["evil", "content-length", "cookie", "6.6.6.6"],
+        ),
+        served("S12", chunked("3;a=b\r\nabc\r\n0;c\r\n\r\n"), with, ["a=b"]),
+    ];
+    Border::start().await.check(cases).await;
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_never_ends_for_the_app() {
+    let border = Border::start().await;
+    for body in [post("content-length: 10\r\n", "hel"), chunked("5\r\nhello\r\n")] {
+        let mut client = TcpStream::connect(border.edge.http).await.unwrap();
+        client.write_all(body.as_bytes()).await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut rest = Vec::new();
+        let _ = client.read_to_end(&mut rest).await;
+        until("the request is in the log (S13)", async || border.edge.log().iter().any(|line| line["path"] == "/x")).await;
+        assert_eq!(border.app.count(), 0, "S13: a body that is not whole is no request");
+    }
+}
+
+/// What follows a request is the next one, judged and logged like any, in order.
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order() {
+    let border = Border::start().await;
+    let mut client = TcpStream::connect(border.edge.http).await.unwrap();
+    let mut sends = String::new();
+    for n in 0..50 {
+        let body = if n % 3 == 0 {
+            "content-length: 3\r\n\r\nabc"
+        } else if n % 3 == 1 {
+            "transfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"
+        } else {
+            "\r\n"
+        };
+        sends += &format!("POST /{n} HTTP/1.1\r\nhost: {HOST}\r\nx-request-id: pipe-{n}\r\n{body}");
+    }
+    // In pieces, so that some come while another is being answered.
+    for piece in sends.as_bytes().chunks(97) {
+        client.write_all(piece).await.unwrap();
+    }
+    for n in 0..50 {
+        let answer = read_message(&mut client).await.unwrap_or_else(|| panic!("S15: answer {n}"));
+        assert!(answer.contains(&format!("x-request-id: pipe-{n}\r\n")), "S15: {n} in its turn: {answer}");
+        assert_eq!(border.edge.lines_of(&format!("pipe-{n}"), 1).await.len(), 1);
+    }
+    let seen: Vec<_> = border.app.since(0).iter().map(|message| message.split(' ').nth(1).unwrap().to_owned()).collect();
+    assert_eq!(seen, (0..50).map(|n| format!("/{n}")).collect::<Vec<_>>());
+    client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n").await.unwrap();
+    let answer = read_message(&mut client).await.unwrap();
+    assert!(answer.contains("x-karman-error: bad-request"), "S20: judged like the first: {answer}");
+    assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "and the connection is closed");
+}
+
+/// The app, or the edge, answers before a body is there: the rest of it is never read as a request.
+#[tokio::test]
+async fn an_early_answer_leaves_no_request_behind() {
+    let app = Scripted::start(|_, mut stream, heads| async move {
+        while heads.read(&mut stream).await {
+            if stream.write_all(OK).await.is_err() {
+                return;
+            }
+        }
+    })
+    .await;
+    let edge = Edge::start().await;
+    edge.put_todos(&[("a", app.address)]).await;
+    for (row, host) in [("S08", HOST), ("S08", "nobody.example.com"), ("S07", HOST)] {
+        let before = app.count();
+        let mut client = TcpStream::connect(edge.http).await.unwrap();
+        let head = format!("POST /x HTTP/1.1\r\nhost: {host}\r\ncontent-length: {}\r\n\r\n", SMUGGLED.len());
+        client.write_all(head.as_bytes()).await.unwrap();
+        let answer = read_message(&mut client).await.expect("an answer before the body");
+        assert!(answer.starts_with("HTTP/1.1 200") || answer.contains("unknown-host"), "{row}: {answer}");
+        let _ = client.write_all(SMUGGLED.as_bytes()).await;
+        let mut rest = Vec::new();
+        let _ = tokio::time::timeout(Duration::from_secs(20), client.read_to_end(&mut rest)).await.expect("the edge closes");
+        assert!(rest.is_empty(), "{row}: answered twice: {}", String::from_utf8_lossy(&rest));
+        let heads = app.heads.lock().unwrap()[before..].to_vec();
+        // The app itself may take the body for a request. The edge has not.
+        let by_the_edge = |head: &String| head.contains("/smuggled") && head.contains("x-forwarded-for");
+        assert!(!heads.iter().any(by_the_edge), "{row}: {heads:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_expectation_is_relayed_once() {
+    let app = Scripted::start(|_, mut stream, heads| async move {
+        while heads.read(&mut stream).await {
+            let head = heads.last();
+            if head.contains("/expects") {
+                // Twice, which is once too often.
+                stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n").await.unwrap();
+                stream.read_exact(&mut [0; 5]).await.unwrap();
+            }
+            stream.write_all(OK).await.unwrap();
+        }
+    })
+    .await;
+    let edge = Edge::start().await;
+    edge.put_todos(&[("a", app.address)]).await;
+    let mut client = TcpStream::connect(edge.http).await.unwrap();
+    let head = format!("POST /expects HTTP/1.1\r\nhost: {HOST}\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n");
+    client.write_all(head.as_bytes()).await.unwrap();
+    assert!(read_message(&mut client).await.unwrap().starts_with("HTTP/1.1 100 "), "H23: the app's own word");
+    client.write_all(b"hello").await.unwrap();
+    let mut answer = read_message(&mut client).await.unwrap();
+    while answer.starts_with("HTTP/1.1 100 ") {
+        answer = read_message(&mut client).await.unwrap();
+    }
+    assert!(answer.starts_with("HTTP/1.1 200 "), "S09: an interim answer is not the last: {answer}");
+    for expectation in ["bogus", "y 100-continue", "100-continue, x"] {
+        let answer = edge.get("/", &format!("expect: {expectation}\r\n")).await;
+        assert_eq!(answer.status, 200, "H23, S09: {expectation}");
+        assert!(!app.heads.lock().unwrap().last().unwrap().contains("expect"), "what nobody knows does not go on");
+    }
+}
+
+fn handshake(lines: &str) -> String {
+    format!("GET /websocket HTTP/1.1\r\nhost: {HOST}\r\n{lines}\r\n")
+}
+
+const UPGRADE: &str = "upgrade: websocket\r\nconnection: Upgrade\r\n";
+const KEY: &str = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n";
+
+/// CVE-2026-2833: bytes behind a handshake are nobody's request, whatever the app says to it.
+#[tokio::test]
+async fn nothing_passes_before_the_101() {
+    let app = Scripted::start(|_, mut stream, heads| async move {
+        while heads.read(&mut stream).await {
+            let _ = stream.write_all(b"HTTP/1.1 426 Upgrade Required\r\ncontent-length: 0\r\n\r\n").await;
+        }
+    })
+    .await;
+    let edge = Edge::start().await;
+    edge.put_app(&instances_json(&[("a", app.address)]), "").await;
+    let answer = converse(edge.http, format!("{}{SMUGGLED}", handshake(&format!("{UPGRADE}{KEY}"))).as_bytes()).await.unwrap();
+    assert_eq!(answer.status, 426, "S16");
+    assert_eq!(app.count(), 1, "S16: {:?}", app.heads.lock().unwrap());
+    let body = handshake(&format!("{UPGRADE}{KEY}content-length: {}\r\n", SMUGGLED.len()));
+    assert_eq!(converse(edge.http, format!("{body}{SMUGGLED}").as_bytes()).await.unwrap().code(), "bad-request", "S16");
+    assert_eq!(app.count(), 1);
+}
+
+/// No tunnel without a handshake of both sides, even to an app that says 101 to everything.
+#[tokio::test]
+async fn a_tunnel_takes_a_handshake() {
+    let app = Scripted::start(|_, mut stream, heads| async move {
+        if heads.read(&mut stream).await {
+            let _ =
+                stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\r\n").await;
+            let _ = stream.read(&mut [0; 64]).await;
+        }
+    })
+    .await;
+    let edge = Edge::start().await;
+    edge.put_todos(&[("a", app.address)]).await;
+    let version = |version: &str| format!("sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: {version}\r\n");
+    for (row, sends, code) in [
+        ("S17", handshake(&format!("{UPGRADE}sec-websocket-version: 13\r\n")), "bad-request"),
+        ("S17", handshake(&format!("{UPGRADE}sec-websocket-key: short\r\nsec-websocket-version: 13\r\n")), "bad-request"),
+        ("S17", handshake(&format!("{UPGRADE}{}", version("7777"))), "instance-garbage"),
+        ("S17", handshake(&format!("upgrade: websocket\r\nconnection: close\r\n{KEY}")), "instance-garbage"),
+        ("S17", handshake(&format!("{UPGRADE}{KEY}")).replace("GET", "POST"), "instance-garbage"),
+        ("S17", handshake(&format!("{UPGRADE}{KEY}")).replace("HTTP/1.1", "HTTP/1.0"), "instance-garbage"),
+        ("S19", format!("GET / HTTP/1.1\r\nhost: {HOST}\r\nconnection: close\r\n\r\n"), "instance-garbage"),
+    ] {
+        let answer = converse(edge.http, sends.as_bytes()).await.unwrap_or_else(|| panic!("{row}: an answer to {sends}"));
+        assert_eq!(answer.code(), code, "{row}: {sends} {answer:?}");
+    }
+    let mut client = TcpStream::connect(edge.http).await.unwrap();
+    client.write_all(handshake(&format!("{UPGRADE}{KEY}")).as_bytes()).await.unwrap();
+    assert!(read_message(&mut client).await.unwrap().starts_with("HTTP/1.1 101 "));
+    assert!(is_silent(&mut client).await, "and with one of both sides there is");
+}

@@ -1,0 +1,130 @@
+//! Rows L01 and L02, and clients that leave: whoever takes too long, or is gone, holds nothing for long.
+
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::Border;
+use super::rig::difference;
+use crate::rig::{App, Edge, HOST, Scripted, parse, until};
+
+/// Sends a byte every tenth of a second until the edge has had enough, and gives what it said.
+async fn drip(border: &Border, first: &str, drop: &str) -> (Vec<u8>, Duration) {
+    let (mut reader, mut writer) = TcpStream::connect(border.edge.http).await.unwrap().into_split();
+    let start = Instant::now();
+    writer.write_all(first.as_bytes()).await.unwrap();
+    let drop = drop.to_owned();
+    let dripping = tokio::spawn(async move {
+        while writer.write_all(drop.as_bytes()).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    let mut said = Vec::new();
+    let ended = tokio::time::timeout(Duration::from_secs(30), reader.read_to_end(&mut said)).await;
+    dripping.abort();
+    let _ = ended.expect("the edge ends it");
+    (said, start.elapsed())
+}
+
+#[tokio::test]
+async fn a_head_has_one_deadline_however_it_drips() {
+    let border = Border::start_with("limits: {head_seconds: 1}").await;
+    let refusals = border.refusals().await;
+    let (said, took) = drip(&border, "GET / HTTP/1.1\r\nhost: todos.example.com\r\nx: ", "y").await;
+    let answer = parse(&said).expect("L01: an answer");
+    assert_eq!((answer.status, answer.code()), (408, "request-timeout"), "L01");
+    assert!(took >= Duration::from_secs(1), "{took:?}");
+    let line = &border.edge.lines_of(answer.header("x-request-id").unwrap(), 1).await[0];
+    assert_eq!((line["code"].as_str(), line["why"].as_str()), (Some("request-timeout"), Some("a head that came too slowly")));
+    assert_eq!(difference(&refusals, &border.refusals().await), [("request-timeout".to_owned(), 1)]);
+}
+
+#[tokio::test]
+async fn who_says_nothing_is_closed_without_a_word() {
+    let border = Border::start_with("limits: {head_seconds: 1, keepalive_seconds: 1}").await;
+    let mut silent = TcpStream::connect(border.edge.http).await.unwrap();
+    let mut said = Vec::new();
+    silent.read_to_end(&mut said).await.unwrap();
+    assert!(said.is_empty(), "L01, T16: {}", String::from_utf8_lossy(&said));
+    let mut idle = TcpStream::connect(border.edge.http).await.unwrap();
+    idle.write_all(format!("GET /one HTTP/1.1\r\nhost: {HOST}\r\n\r\n").as_bytes()).await.unwrap();
+    idle.read_to_end(&mut said).await.unwrap();
+    assert!(String::from_utf8_lossy(&said).starts_with("HTTP/1.1 200 "), "L02: answered once, then closed as idle");
+    assert_eq!(border.edge.log().len(), 1, "silence is no request");
+}
+
+#[tokio::test]
+async fn a_body_keeps_to_a_rate() {
+    let mut border = Border::start_with("limits: {body_pause_seconds: 1, body_bytes_per_second_min: 100}").await;
+    for head in ["content-length: 1000\r\n\r\n", "transfer-encoding: chunked\r\n\r\n3e8\r\n"] {
+        let (said, _) = drip(&border, &format!("POST /x HTTP/1.1\r\nhost: {HOST}\r\n{head}"), "y").await;
+        let answer = parse(&said).expect("L02: an answer");
+        assert_eq!((answer.status, answer.code()), (408, "request-timeout"), "L02: {head}");
+        let line = &border.edge.lines_of(answer.header("x-request-id").unwrap(), 1).await[0];
+        assert_eq!(line["why"], "a body that came too slowly");
+    }
+    assert_eq!(border.app.count(), 0, "the app saw no whole request");
+    // 200 bytes a second are enough.
+    let (mut reader, mut writer) = TcpStream::connect(border.edge.http).await.unwrap().into_split();
+    writer
+        .write_all(format!("POST /x HTTP/1.1\r\nhost: {HOST}\r\nconnection: close\r\ncontent-length: 500\r\n\r\n").as_bytes())
+        .await
+        .unwrap();
+    for _ in 0..25 {
+        writer.write_all(&[b'y'; 20]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let mut said = Vec::new();
+    reader.read_to_end(&mut said).await.unwrap();
+    assert_eq!(parse(&said).unwrap().status, 200, "L02: slow, but not too slow");
+    border.be_served().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_takes_is_given_up() {
+    let (edge, app) = (Edge::start_with("limits: {body_pause_seconds: 1}").await, App::start("a"));
+    edge.put_todos(&[("a", app.address)]).await;
+    let mut client = TcpStream::connect(edge.http).await.unwrap();
+    let request = format!("GET /api/bytes?n=50000000 HTTP/1.1\r\nhost: {HOST}\r\nx-request-id: stuck\r\n\r\n");
+    client.write_all(request.as_bytes()).await.unwrap();
+    let line = &edge.lines_of("stuck", 1).await[0];
+    assert_eq!(line["why"], "an answer that was taken too slowly", "L02: {line}");
+    until("the app is rid of it", async || edge.instance("a").await["in_flight"] == 0).await;
+    let mut rest = Vec::new();
+    let _ = client.read_to_end(&mut rest).await;
+    assert!(rest.len() < 50_000_000, "a cut body never looks whole");
+}
+
+#[tokio::test]
+async fn who_leaves_takes_the_apps_work_along() {
+    let app = Scripted::start(|_, mut stream, heads| async move {
+        while heads.read(&mut stream).await {
+            if heads.last().contains("/body") {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").await;
+            }
+            // An answer that never comes; the edge's leaving is what ends this.
+            let start = Instant::now();
+            let _ = stream.read(&mut [0]).await;
+            if start.elapsed() > Duration::from_secs(10) {
+                return;
+            }
+            stream.write_all(b"gone").await.unwrap_or_default();
+        }
+    })
+    .await;
+    let edge = Edge::start().await;
+    edge.put_todos(&[("a", app.address)]).await;
+    for path in ["/head", "/body"] {
+        let mut client = TcpStream::connect(edge.http).await.unwrap();
+        let id = path.trim_start_matches('/');
+        client.write_all(format!("GET {path} HTTP/1.1\r\nhost: {HOST}\r\nx-request-id: {id}\r\n\r\n").as_bytes()).await.unwrap();
+        until("the app has it", async || app.heads.lock().unwrap().iter().any(|head| head.contains(path))).await;
+        drop(client);
+        let line = &edge.lines_of(id, 1).await[0];
+        assert!(line["ms"]["total"].as_f64().unwrap() < 5_000.0, "{line}");
+        until("the app's work is no longer in flight", async || edge.instance("a").await["in_flight"] == 0).await;
+    }
+    let metrics = edge.probe("/metrics").await.text();
+    assert!(!metrics.contains("class=\"5xx\""), "a client that leaves is no failure of the app");
+}
