@@ -75,15 +75,11 @@ fn address(hop: &str) -> Option<IpAddr> {
 }
 
 /// The client's own request id if it is one, else a new one.
-pub fn request_id(headers: &HeaderMap, random: impl FnOnce() -> u64) -> String {
-    let own = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| {
+pub fn request_id(own: Option<&[u8]>, random: impl FnOnce() -> u64) -> String {
+    let own = own.and_then(|id| std::str::from_utf8(id).ok()).filter(|id| {
         (1..=REQUEST_ID_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
     });
-    own.map_or_else(|| new_request_id(random()), str::to_owned)
-}
-
-pub fn new_request_id(random: u64) -> String {
-    format!("{random:016x}")
+    own.map_or_else(|| format!("{:016x}", random()), str::to_owned)
 }
 
 /// Makes a request what an app gets to see: one trusted hop, and nothing of ours.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, SET_COOKIE};
-use http::{Method, StatusCode, Version};
+use http::{HeaderValue, Method, StatusCode, Version};
 use jiff::Timestamp;
 use karman_contract::app::{AppState, Sticky};
 use karman_contract::code::Code;
@@ -26,7 +26,7 @@ use crate::connection::Connection;
 use crate::edge::Edge;
 use crate::exchange::{Counted, Exchange};
 use crate::failure;
-use crate::headers;
+use crate::headers::{self, REQUEST_ID};
 use crate::info::ANSWER_BYTES_MAX;
 use crate::routing;
 use crate::sticky::{self, Bound, COOKIE_SECURE};
@@ -257,7 +257,7 @@ impl Proxy {
         x.method = request.method.clone();
         let target = request.raw_path();
         x.path = String::from_utf8_lossy(target.split(|byte| *byte == b'?').next().unwrap_or_default()).into_owned();
-        x.request_id = headers::request_id(&request.headers, || fastrand::u64(..));
+        x.request_id = headers::request_id(request.headers.get(REQUEST_ID).map(HeaderValue::as_bytes), || fastrand::u64(..));
         x.caller = Caller::of(&request.method, &x.path, &request.headers, request.version, None);
         if let Some(connection) = connection(session) {
             let trusted = &self.edge.settings.trusted_proxies;
@@ -313,7 +313,7 @@ impl Proxy {
         }
         if app.wire.sticky == Sticky::Cookie {
             let name = if x.origin.secure { COOKIE_SECURE } else { sticky::COOKIE };
-            let fields = request.headers.get_all(COOKIE).iter().map(http::HeaderValue::as_bytes);
+            let fields = request.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
             x.bound = self.edge.keys.pin().find(&app.id, name, fields);
         }
         Ok(())

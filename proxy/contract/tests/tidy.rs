@@ -98,3 +98,36 @@ fn unsafe_code_is_forbidden_everywhere() {
         assert!(manifest(package).contains("[lints]\nworkspace = true"), "{package} does not take the workspace's lints");
     }
 }
+
+/// Rows of `proxy/BAD-INPUT.md` that no test holds yet: the page says so, and this list says so.
+const OPEN_ROWS: &[&str] = &[
+    "T01", "T02", "T03", "T04", "T05", "T06", "T07", "T08", "T09", "T10", "T11", "T12", "T13", "T14", "T15", "L03", "L04", "L05",
+    "L06", "L07", "L12", "L13", "L15", "L16", "L18",
+];
+
+#[test]
+fn every_row_of_bad_input_has_its_tests() {
+    let page = fs::read_to_string(root().join("proxy/BAD-INPUT.md")).unwrap();
+    let is_row = |cell: &str| cell.len() == 3 && cell.starts_with(['H', 'S', 'T', 'L']) && cell[1..].parse::<u8>().is_ok();
+    let rows: Vec<Vec<&str>> = page
+        .lines()
+        .map(|line| line.split('|').map(str::trim).collect::<Vec<_>>())
+        .filter(|cells| cells.len() == 6 && is_row(cells[1]))
+        .collect();
+    let ids: Vec<_> = rows.iter().map(|row| row[1].to_owned()).collect();
+    let wanted: Vec<_> = [('H', 23), ('S', 20), ('T', 16), ('L', 18)]
+        .into_iter()
+        .flat_map(|(table, last)| (1..=last).map(move |n| format!("{table}{n:02}")))
+        .collect();
+    assert_eq!(ids, wanted, "every row once, in order");
+    let open: Vec<_> = rows.iter().filter(|row| row[4] == "open").map(|row| row[1]).collect();
+    assert_eq!(open, OPEN_ROWS, "a row without a test is said to be open, here and there");
+    let sources = sources();
+    for row in rows.iter().filter(|row| row[4] != "open") {
+        for test in row[4].split(',').map(|test| test.trim().trim_matches('`')) {
+            let at = format!("fn {test}(");
+            let holds = |(_, text): &&(String, String)| text.contains(&at) && text.contains(row[1]);
+            assert!(sources.iter().any(|source| holds(&source)), "{}: no test '{test}' that names its row", row[1]);
+        }
+    }
+}

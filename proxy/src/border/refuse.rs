@@ -16,7 +16,8 @@ use crate::edge::Edge;
 use crate::exchange::Exchange;
 use crate::failure;
 use crate::head::Refusal;
-use crate::headers::{self, Origin};
+use crate::headers::{self, Origin, REQUEST_ID};
+use crate::routing;
 
 /// How long a client may take to read why it was refused.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -27,9 +28,9 @@ const LINGER_BYTES: usize = 256 * 1_024;
 /// Answers, counts and logs; the connection is of no use afterwards.
 pub(super) async fn refuse(connection: &mut Connection, edge: &Edge, refusal: Refusal, begun: Option<Instant>) {
     connection.hear();
-    let mut x = exchange(connection, refusal);
+    let mut x = exchange(connection, edge, refusal);
     x.started = begun.unwrap_or(x.started);
-    edge.nobody.count_refusal(refusal.code);
+    x.vitals(edge).count_refusal(refusal.code);
     let answer = failure::compose(edge, &x, refusal.code).map(|(header, body)| wire(&header, body, &x.method));
     if let Ok((answer, body_bytes)) = answer {
         let told = async {
@@ -41,7 +42,7 @@ pub(super) async fn refuse(connection: &mut Connection, edge: &Edge, refusal: Re
             x.bytes_out = body_bytes;
         }
     }
-    edge.nobody.count_request(x.status, x.started.elapsed());
+    x.vitals(edge).count_request(x.status, x.started.elapsed());
     if edge.access_log.is_on() {
         edge.access_log.write(&x.line(edge));
     }
@@ -56,7 +57,7 @@ async fn linger(connection: &mut Connection) {
 }
 
 /// As much of a request as can be made out of what came.
-fn exchange(connection: &mut Connection, refusal: Refusal) -> Exchange {
+fn exchange(connection: &Connection, edge: &Edge, refusal: Refusal) -> Exchange {
     let head = connection.ahead();
     let line = head.trim_ascii_start().split(|byte| *byte == b'\n').next().unwrap_or_default();
     let mut words = line.trim_ascii_end().split(|byte| *byte == b' ');
@@ -65,8 +66,13 @@ fn exchange(connection: &mut Connection, refusal: Refusal) -> Exchange {
     let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
     // The page is for somebody whose cookies have grown too large, say: a browser names it among what it takes.
     let takes_pages = head.windows(9).any(|window| window.eq_ignore_ascii_case(b"text/html"));
+    let host = field(head, b"host").and_then(routing::host).unwrap_or_default();
+    let table = edge.apps.pin();
     Exchange {
-        request_id: headers::new_request_id(fastrand::u64(..)),
+        request_id: headers::request_id(field(head, REQUEST_ID.as_bytes()), || fastrand::u64(..)),
+        app: table.find(&host).cloned(),
+        host,
+        table: Some(table),
         method,
         path: String::from_utf8_lossy(path).into_owned(),
         caller: if takes_pages { Caller::Navigation } else { Caller::Api },
@@ -76,6 +82,15 @@ fn exchange(connection: &mut Connection, refusal: Refusal) -> Exchange {
         why: Some(refusal.why),
         ..Exchange::default()
     }
+}
+
+/// The first field of this name, if the head came as far as that.
+fn field<'h>(head: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {
+    let mut fields = head.split(|byte| *byte == b'\n').filter_map(|line| {
+        let (found, value) = line.split_at_checked(name.len())?;
+        Some(value.strip_prefix(b":")?.trim_ascii()).filter(|_| found.eq_ignore_ascii_case(name))
+    });
+    fields.next()
 }
 
 /// An answer as it is sent, and how much of it is its body.

@@ -45,7 +45,7 @@ fn a_body_ends_behind_its_last_chunk_and_trailers() {
     }
 }
 
-/// Rows S10 to S13 of the table of bad input, byte by byte.
+/// Rows S10, S11, S12, S13 and S14 of `proxy/BAD-INPUT.md`, byte by byte.
 #[test]
 fn what_two_readers_could_read_differently_is_no_chunk() {
     let long_extension = format!("3;{}\r\nabc\r\n0\r\n\r\n", "x".repeat(9_000));

@@ -63,6 +63,7 @@ fn a_head_for_a_proxy_goes_on_in_origin_form() {
     }
 }
 
+/// Row H18, and the expectations of H23.
 #[test]
 fn twins_of_trusted_names_and_odd_expectations_stay_here() {
     let head = goes_on_as(

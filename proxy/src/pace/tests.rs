@@ -1,4 +1,4 @@
-//! How long patience lasts.
+//! How long patience lasts (row L02 of `proxy/BAD-INPUT.md`).
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What an app and a client get to see.
+//! What an app and a client get to see (rows L09 and L10 of `proxy/BAD-INPUT.md` among it).
 
 use crate::rig::{App, Edge, HOST};
 

@@ -6,6 +6,7 @@ use tokio::net::UnixStream;
 
 use crate::rig::{App, Edge, HOST, until};
 
+/// Row L14 of `proxy/BAD-INPUT.md`.
 #[tokio::test]
 async fn every_request_has_one_line_and_nobody_forges_another() {
     let (edge, app) = (Edge::start().await, App::start("a"));

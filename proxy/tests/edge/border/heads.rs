@@ -179,6 +179,7 @@ async fn the_page_for_a_browser_whose_cookies_have_grown() {
     assert_eq!((answer.status, answer.code()), (431, "headers-too-large"));
     assert!(answer.text().contains("<!doctype html>"), "{}", answer.text());
     let line = &border.edge.lines_of(answer.header("x-request-id").unwrap(), 1).await[0];
+    assert_eq!((line["app"].as_str(), line["host"].as_str()), (Some("todos"), Some("todos.example.com")));
     assert_eq!(
         (line["method"].as_str(), line["path"].as_str(), line["why"].as_str()),
         (Some("GET"), Some("/x"), Some("more bytes of fields than allowed"))
