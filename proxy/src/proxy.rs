@@ -202,7 +202,7 @@ impl ProxyHttp for Proxy {
         let too_late = !x.response_started && x.chosen.is_some() && connection(session).is_some_and(|c| c.deadline().passed());
         let fault = connection(session).and_then(Connection::fault);
         x.why = fault.map(|fault| fault.why);
-        let code = match x.code.or(fault.map(|fault| fault.code)) {
+        let code = match x.code.or_else(|| fault.map(|fault| fault.code)) {
             Some(code) => Some(code),
             None if too_late => Some(Code::FirstByteTimeout),
             None => failure::code_of(e, x.response_started),

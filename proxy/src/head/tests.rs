@@ -45,7 +45,7 @@ fn a_head_says_where_it_ends_and_what_follows() {
     assert_eq!(whole(post), Head { place: 2..post.len(), framing: Framing::length(12), needs_rewriting: false });
     let chunked = "POST / HTTP/1.1\r\nhost: a.example\r\ntransfer-encoding: Chunked\r\n\r\n";
     assert_eq!(whole(chunked).framing, Framing::chunked());
-    assert_eq!(look(get[..get.len() - 1].as_bytes()), Verdict::More);
+    assert_eq!(look(&get.as_bytes()[..get.len() - 1]), Verdict::More);
     let followed = format!("{get}GET /next HTTP/1.1\r\n");
     assert_eq!(whole(&followed).place, 0..get.len());
 }

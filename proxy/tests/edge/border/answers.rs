@@ -13,11 +13,10 @@ use crate::rig::{Edge, HOST, Scripted};
 /// An app that answers a request for `/N` with the Nth of these, and closes.
 async fn babbler(answers: &'static [(&'static str, &'static str, &'static str)]) -> Scripted {
     Scripted::start(move |_, mut stream, heads| async move {
-        while heads.read(&mut stream).await {
+        if heads.read(&mut stream).await {
             let head = heads.last();
             let n: usize = head.split(['/', ' ']).nth(2).unwrap().parse().unwrap();
             let _ = stream.write_all(answers[n].1.replace("HUGE", &"x".repeat(100_000)).as_bytes()).await;
-            return;
         }
     })
     .await

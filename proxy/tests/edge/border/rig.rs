@@ -75,11 +75,11 @@ impl Border {
     async fn one(&mut self, case: Case) -> Result<(), String> {
         let row = case.row;
         let (lines, messages, refusals) = (self.edge.log().len(), self.app.count(), self.refusals().await);
-        let answer = converse(self.edge.http, &case.sends).await.ok_or(format!("{row}: no answer"))?;
+        let answer = converse(self.edge.http, &case.sends).await.ok_or_else(|| format!("{row}: no answer"))?;
         self.be_served().await;
         until("both have their line in the log", async || self.edge.log().len() >= lines + 2).await;
         let log = self.edge.log();
-        let id = answer.header("x-request-id").ok_or(format!("{row}: an answer without its id"))?;
+        let id = answer.header("x-request-id").ok_or_else(|| format!("{row}: an answer without its id"))?;
         let told: Vec<_> = log.iter().skip(lines).filter(|line| line["request_id"] == id).collect();
         equal(row, "lines in the log", (log.len() - lines, told.len()), (2, 1))?;
         let counted = difference(&refusals, &self.refusals().await);
