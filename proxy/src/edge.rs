@@ -16,6 +16,7 @@ use crate::events::Events;
 use crate::health::Health;
 use crate::live::Live;
 use crate::page_table::Pages;
+use crate::proxy_protocol::Refusals;
 use crate::settings::Settings;
 use crate::sticky::CookieKeys;
 use crate::table::Apps;
@@ -53,6 +54,8 @@ pub struct Edge {
 pub struct Counts {
     /// Connections whose first request has not come yet.
     pub fresh: Arc<AtomicUsize>,
+    /// Connections without the PROXY header that the settings expect.
+    pub unintroduced: Refusals,
     /// Requests that wait for an instance.
     pub held: AtomicU64,
     pub retries_sent: AtomicU64,

@@ -33,6 +33,7 @@ pub mod pages;
 pub mod pick;
 pub mod probe;
 pub mod proxy;
+pub mod proxy_protocol;
 pub mod routing;
 pub mod saved_state;
 pub mod server;

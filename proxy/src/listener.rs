@@ -9,12 +9,13 @@ use pingora_core::apps::{HttpPersistentSettings, HttpServerApp};
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::server::ShutdownWatch;
 use pingora_proxy::HttpProxy;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::border;
 use crate::connection::{Connection, Fresh};
 use crate::edge::Edge;
 use crate::proxy::Proxy;
+use crate::proxy_protocol::{self, Ends};
 
 /// Connections that the kernel keeps for us while we are busy or full.
 const BACKLOG: u32 = 4_096;
@@ -46,9 +47,15 @@ pub async fn accept(listener: TcpListener, http: Arc<HttpProxy<Proxy>>, edge: Ar
         match (accepted, slot) {
             (Ok((stream, peer)), Ok(slot)) => {
                 failing = false;
-                let fresh = Fresh::new(&edge.counts.fresh);
-                let connection = Connection::new(stream, peer, local).of_client(slot, fresh, edge.settings.limits.slowest());
-                tokio::spawn(serve(Box::new(connection), Arc::clone(&http), Arc::clone(&edge), stop.clone()));
+                let (fresh, http, edge, stop) =
+                    (Fresh::new(&edge.counts.fresh), Arc::clone(&http), Arc::clone(&edge), stop.clone());
+                tokio::spawn(async move {
+                    if let Some((stream, ends)) = introduce(stream, Ends { client: peer, local }, &edge).await {
+                        let slowest = edge.settings.limits.slowest();
+                        let connection = Connection::new(stream, ends.client, ends.local).of_client(slot, fresh, slowest);
+                        serve(Box::new(connection), http, edge, stop).await;
+                    }
+                });
             }
             (Err(e), _) => {
                 if !failing {
@@ -61,6 +68,14 @@ pub async fn accept(listener: TcpListener, http: Arc<HttpProxy<Proxy>>, edge: Ar
             (_, Err(_)) => break,
         }
     }
+}
+
+/// Who a connection is from: the socket's peer, or whom the PROXY header names where the settings expect one.
+async fn introduce(stream: TcpStream, socket: Ends, edge: &Edge) -> Option<(TcpStream, Ends)> {
+    let Some(expected) = &edge.settings.listen.proxy_protocol else { return Some((stream, socket)) };
+    // In a box: its buffer is not kept for the life of the connection.
+    let received = Box::pin(proxy_protocol::receive(stream, socket, expected)).await;
+    received.inspect_err(|refused| edge.counts.unintroduced.note(socket.client, refused)).ok()
 }
 
 /// Serves the requests of one connection, until it ends or becomes a tunnel.

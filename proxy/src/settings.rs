@@ -103,8 +103,7 @@ fn read_text(path: &Path) -> io::Result<String> {
 impl Settings {
     /// What the settings ask for and this release accepts without acting on it, as the status names it.
     pub fn not_yet(&self) -> Vec<String> {
-        let asked =
-            [("listen.https", !self.listen.https.is_empty()), ("listen.proxy_protocol", self.listen.proxy_protocol.is_some())];
+        let asked = [("listen.https", !self.listen.https.is_empty())];
         asked.iter().filter(|(_, asked)| *asked).map(|(field, _)| (*field).to_owned()).collect()
     }
 }

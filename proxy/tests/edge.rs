@@ -30,6 +30,9 @@ mod gate;
 /// What an app and a client get to see.
 #[path = "edge/headers.rs"]
 mod headers;
+/// PROXY headers: who a client is, told by a balancer.
+#[path = "edge/introductions.rs"]
+mod introductions;
 /// The process: settings, start from disk, stop, upgrade.
 #[path = "edge/process.rs"]
 mod process;

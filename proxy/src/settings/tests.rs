@@ -49,7 +49,7 @@ fn every_section_becomes_ready_types() {
     assert_eq!(settings.limits.connections, 5);
     assert_eq!(settings.limits.grace, Duration::from_secs(1));
     assert_eq!(settings.limits.tries, Limits::default().tries);
-    assert_eq!(settings.not_yet(), ["listen.https", "listen.proxy_protocol"]);
+    assert_eq!(settings.not_yet(), ["listen.https"]);
 }
 
 #[test]
