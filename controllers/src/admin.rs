@@ -16,6 +16,7 @@ use hyper_util::rt::TokioIo;
 use karman_contract::answer::{Applied, Refusal};
 use karman_contract::app::App;
 use karman_contract::document::{Delta, DocumentName, Item, Stamp, write_items};
+use karman_contract::drain::DrainOrder;
 use karman_contract::name::AppId;
 use karman_contract::read::{At, Reason, parse_json};
 use karman_contract::status::{AppStatus, AppsPage, Confirm, ConfirmAnswer, Status};
@@ -125,6 +126,21 @@ impl Admin {
         }
     }
 
+    /// Orders the edge to move its clients elsewhere; what is so then.
+    pub async fn drain(&self, order: &DrainOrder) -> Result<Status, AdminError> {
+        let body = serde_json::to_vec(order).map_err(|error| AdminError::Strange(error.to_string()))?;
+        self.done(self.call(Method::PUT, "/v1/drain", body).await?).await
+    }
+
+    /// Takes the order back.
+    pub async fn stay(&self) -> Result<Status, AdminError> {
+        self.done(self.call(Method::DELETE, "/v1/drain", Vec::new()).await?).await
+    }
+
+    async fn done<T: DeserializeOwned>(&self, answer: Response<Incoming>) -> Result<T, AdminError> {
+        if answer.status() == StatusCode::OK { read_json(&body_of(answer).await?) } else { Err(refusal(answer).await) }
+    }
+
     /// The stream of events after `since`.
     pub async fn events(&self, since: Option<u64>) -> Result<Response<Incoming>, AdminError> {
         let mut request = Request::get("/v1/events").header("host", "localhost").header("accept", "text/event-stream");
@@ -137,13 +153,11 @@ impl Admin {
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, AdminError> {
-        let answer = self.call(Method::GET, path, Vec::new()).await?;
-        if answer.status() == StatusCode::OK { read_json(&body_of(answer).await?) } else { Err(refusal(answer).await) }
+        self.done(self.call(Method::GET, path, Vec::new()).await?).await
     }
 
     async fn change(&self, method: Method, document: DocumentName, body: Vec<u8>) -> Result<Applied, AdminError> {
-        let answer = self.call(method, &format!("/v1/{document}"), body).await?;
-        if answer.status() == StatusCode::OK { read_json(&body_of(answer).await?) } else { Err(refusal(answer).await) }
+        self.done(self.call(method, &format!("/v1/{document}"), body).await?).await
     }
 
     async fn call(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Response<Incoming>, AdminError> {

@@ -14,6 +14,7 @@ use crate::store::dir::lock::Lock;
 
 pub mod app;
 pub mod apps;
+pub mod edge;
 pub mod effective;
 pub mod events;
 pub mod maintenance;

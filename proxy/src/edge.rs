@@ -14,6 +14,7 @@ use crate::documents::Table;
 use crate::drain::Drains;
 use crate::events::Events;
 use crate::health::Health;
+use crate::leave::Leave;
 use crate::live::Live;
 use crate::page_table::Pages;
 use crate::proxy_protocol::Refusals;
@@ -33,6 +34,7 @@ pub struct Edge {
     pub keys: Arc<Live<CookieKeys>>,
     pub health: Arc<Health>,
     pub drains: Arc<Drains>,
+    pub leave: Arc<Leave>,
     pub events: Arc<Events>,
     pub access_log: AccessLog,
     pub tunnels: Arc<Tunnels>,
@@ -65,6 +67,8 @@ pub struct Counts {
     pub document_refusals: Mutex<BTreeMap<(DocumentName, &'static str), u64>>,
 }
 
+const NO_TABLE: &str = "no app table yet";
+
 impl Counts {
     pub fn refused(&self, document: DocumentName, refusal: &Refusal) {
         *lock(&self.document_refusals).entry((document, refusal.as_str())).or_default() += 1;
@@ -83,12 +87,25 @@ impl Edge {
 
     /// Why no traffic should be sent here; `None` if it may be.
     pub fn not_ready(&self) -> Option<&'static str> {
-        if self.is_draining() {
+        if self.is_draining() || self.leave.is_leaving() {
             return Some("draining");
         }
         if !self.ready.load(Relaxed) {
             return Some("starting");
         }
-        self.apps.pin().stamp().is_none().then_some("no app table yet")
+        self.apps.pin().stamp().is_none().then_some(NO_TABLE)
+    }
+
+    /// Whether clients should be sent to this region, as status and text. That one edge of it ends, or
+    /// is drained alone, is its load balancer's business.
+    pub fn region_health(&self) -> (u16, String) {
+        let region = &self.settings.edge.region;
+        if self.leave.region_leaves() {
+            (503, format!("{region} is draining\n"))
+        } else if self.apps.pin().stamp().is_none() {
+            (503, format!("{region}: {NO_TABLE}\n"))
+        } else {
+            (200, format!("{region} ok\n"))
+        }
     }
 }

@@ -23,6 +23,7 @@ pub mod headers;
 pub mod health;
 pub mod http_server;
 pub mod info;
+pub mod leave;
 pub mod listener;
 pub mod live;
 pub mod metrics;

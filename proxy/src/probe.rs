@@ -1,4 +1,4 @@
-//! The probe listener: `/metrics` for Prometheus, `/healthz` and `/readyz` for load balancers.
+//! The probe listener: `/metrics` for Prometheus, `/healthz`, `/readyz` and `/healthz/region` for load balancers.
 
 use std::sync::Arc;
 
@@ -53,12 +53,16 @@ async fn answer(admin: Arc<Admin>, call: Call) -> Reply {
             None => Reply::text(200, "ok\n"),
             Some(why) => Reply::text(503, format!("{why}\n")),
         },
+        "/healthz/region" => {
+            let (status, text) = admin.edge.region_health();
+            Reply::text(status, text)
+        }
         "/metrics" => match tokio::task::spawn_blocking(move || metrics::text(&admin)).await {
             Ok(Ok(text)) => {
                 Reply { content_type: "application/openmetrics-text; version=1.0.0; charset=utf-8", ..Reply::text(200, text) }
             }
             _ => Reply::text(500, "the metrics could not be written\n"),
         },
-        _ => Reply::text(404, "here are /metrics, /healthz and /readyz\n"),
+        _ => Reply::text(404, "here are /metrics, /healthz, /healthz/region and /readyz\n"),
     }
 }

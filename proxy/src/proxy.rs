@@ -2,6 +2,7 @@
 
 mod choose;
 mod gate;
+mod region;
 mod upgrade;
 
 use std::sync::Arc;
@@ -59,7 +60,14 @@ impl ProxyHttp for Proxy {
         let knows_interim_answers = session.req_header().version != Version::HTTP_10;
         session.set_ignore_info_resp(!knows_interim_answers);
         self.read_head(session, x).map_err(|code| stop(x, code))?;
-        self.find_app(x).map_err(|code| stop(x, code))?;
+        if self.edge.leave.is_leaving() {
+            // The next request comes on a new connection, and may go elsewhere.
+            session.set_keepalive(None);
+        }
+        match self.find_app(x) {
+            Err(Code::UnknownHost) if Self::asks_region(x) => return self.tell_region(session, x).await.map(|()| true),
+            found => found.map_err(|code| stop(x, code))?,
+        }
         self.admit(session, x).map_err(|code| stop(x, code))?;
         match x.caller {
             Caller::Socket => self.upgrade(session, x).await.map(|()| true),

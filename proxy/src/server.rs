@@ -27,6 +27,7 @@ use crate::edge::{Counts, Edge};
 use crate::events::{About, Events};
 use crate::handover::{self, Inherited};
 use crate::health::Health;
+use crate::leave::Leave;
 use crate::listener;
 use crate::page_table::Pages;
 use crate::probe;
@@ -77,6 +78,8 @@ pub async fn run(settings: Settings, upgrade: bool) -> Result<(), StartError> {
     let (stop, stopped) = watch::channel(false);
     let http = Arc::new(http(&edge));
     tokio::spawn(Arc::clone(&edge.tunnels).sweep());
+    let leaving = Arc::clone(&edge);
+    tokio::spawn(async move { leaving.leave.run(&leaving.tunnels).await });
     let mut accepting = JoinSet::new();
     for client in duplicates(&clients)? {
         accepting.spawn(listener::accept(client, Arc::clone(&http), Arc::clone(&edge), stopped.clone()));
@@ -149,6 +152,7 @@ fn load(settings: Settings) -> Result<(Admin, Vec<Change>), StartError> {
         keys: Arc::clone(&keys.live),
         health,
         drains,
+        leave: Arc::new(Leave::open(&settings.state.dir)),
         events,
         access_log,
         tunnels,

@@ -38,6 +38,8 @@ pub struct Tunnel {
     terms: Terms,
     /// Whether the instance still counts it.
     at_instance: AtomicBool,
+    /// By [`clock::millis`].
+    opened_at: u64,
     /// When a byte last moved, by [`clock::millis`].
     moved_at: AtomicU64,
     /// Why it was told to close, as an index into [`ClosedBy::ALL`] plus one.
@@ -102,13 +104,14 @@ impl Tunnel {
         app.sockets.fetch_add(1, Relaxed);
         app.sockets_opened.fetch_add(1, Relaxed);
         instance.tunnels.fetch_add(1, Relaxed);
-        let moved_at = AtomicU64::new(clock::millis());
+        let opened_at = clock::millis();
         Self {
             app,
             instance,
             terms,
             at_instance: AtomicBool::new(true),
-            moved_at,
+            opened_at,
+            moved_at: AtomicU64::new(opened_at),
             told: AtomicU8::new(0),
             ended_by: AtomicU8::new(0),
             bell: Notify::new(),
@@ -136,6 +139,11 @@ impl Tunnel {
     pub fn close(&self, by: ClosedBy) {
         note(&self.told, by);
         self.bell.notify_one();
+    }
+
+    /// By [`clock::millis`].
+    pub fn opened_at(&self) -> u64 {
+        self.opened_at
     }
 
     /// When a byte last moved, by [`clock::millis`].

@@ -3,6 +3,10 @@
 #![allow(unreachable_pub, reason = "one binary, whose modules use each other")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "edge/dns_server.rs"]
+mod dns_server;
+#[path = "edge/herd.rs"]
+mod herd;
 #[path = "edge/rig.rs"]
 mod rig;
 
@@ -33,6 +37,9 @@ mod headers;
 /// PROXY headers: who a client is, told by a balancer.
 #[path = "edge/introductions.rs"]
 mod introductions;
+/// Edges and regions that are drained.
+#[path = "edge/leaving.rs"]
+mod leaving;
 /// The process: settings, start from disk, stop, upgrade.
 #[path = "edge/process.rs"]
 mod process;

@@ -15,6 +15,8 @@ install_packages() {
     local missing=()
     command -v node >/dev/null || missing+=(nodejs)
     command -v npm >/dev/null || missing+=(npm)
+    # A DNS server, which is not in everybody's path.
+    [[ -x /usr/sbin/knotd ]] || missing+=(knot)
     # Chromium alone has no letters to draw with.
     [[ -x /usr/bin/chromium ]] || missing+=(chromium fonts-liberation)
 

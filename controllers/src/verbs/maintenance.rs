@@ -128,7 +128,7 @@ async fn wait_until_live(id: &AppId, maintenance: bool, asked: &Asked) -> Result
 }
 
 /// Who asks, for those who find it later.
-fn by() -> String {
+pub fn by() -> String {
     let user =
         ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
     user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))

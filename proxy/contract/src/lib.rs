@@ -11,6 +11,7 @@ pub mod answer;
 pub mod app;
 pub mod code;
 pub mod document;
+pub mod drain;
 pub mod event;
 pub mod name;
 pub mod read;

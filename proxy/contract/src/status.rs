@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::document::{DocumentName, Stamp};
+use crate::drain::Drain;
 use crate::name::{AppId, InstanceId};
 
 /// `GET /v1/status`.
@@ -17,6 +18,9 @@ pub struct Status {
     pub edge: Edge,
     pub started_at: Timestamp,
     pub draining: bool,
+    /// By whose order clients are moved elsewhere; absent while they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<Drain>,
     pub connections: u64,
     pub tunnels: u64,
     pub bound: Bound,

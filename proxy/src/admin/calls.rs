@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use http::Method;
+use jiff::Timestamp;
 use karman_contract::CONTRACT;
 use karman_contract::answer::{Applied, Outcome, Refusal};
 use karman_contract::app::{App as Wire, InstanceState};
 use karman_contract::document::{Delta, Document, DocumentName, KeysDocument};
+use karman_contract::drain::DrainOrder;
 use karman_contract::event::EventKind;
 use karman_contract::name::{AppId, InstanceId};
 use karman_contract::read::{Read, Unreadable};
@@ -45,7 +47,7 @@ impl Admin {
         }
         let admin = Arc::clone(&self);
         let changing = match call.method {
-            Method::PUT | Method::PATCH => Some(self.changes.read().await),
+            Method::PUT | Method::PATCH | Method::DELETE => Some(self.changes.read().await),
             _ => None,
         };
         // Parsing, building and saving 100,000 apps takes long: no request shall wait for it.
@@ -61,6 +63,8 @@ impl Admin {
             ("PUT", "/v1/pages") => self.put(&self.pages, call.body, drop),
             ("PATCH", "/v1/pages") => self.patch(&self.pages, call.body, drop),
             ("PUT", "/v1/keys") => self.put_keys(call.body),
+            ("PUT", "/v1/drain") => self.drain(call.body),
+            ("DELETE", "/v1/drain") => self.stay(),
             ("POST", "/v1/confirm") => self.confirm(call.body),
             ("GET", "/v1/status") => Ok(Reply::json(200, &self.status())),
             ("GET", "/v1/apps") => Ok(self.page_of_apps(&call.query)),
@@ -112,6 +116,27 @@ impl Admin {
         applied.map(|applied| Reply::json(200, &applied))
     }
 
+    /// Starts to move clients elsewhere.
+    fn drain(&self, body: Body) -> Result<Reply, Refusal> {
+        let order = self.parse::<DrainOrder>(body)?;
+        let about = About { cause: order.why.clone(), by: order.by.clone(), ..About::default() };
+        if let Err(e) = self.edge.leave.order(order, Timestamp::now()) {
+            return Ok(Reply::text(500, format!("the order cannot be kept, and was not followed: {e}\n")));
+        }
+        self.edge.events.tell(EventKind::EdgeDraining, about);
+        Ok(Reply::json(200, &self.status()))
+    }
+
+    /// Serves as before.
+    fn stay(&self) -> Result<Reply, Refusal> {
+        match self.edge.leave.stay() {
+            Ok(was_leaving) if was_leaving => self.edge.events.tell(EventKind::EdgeReady, About::default()),
+            Ok(_) => {}
+            Err(e) => return Ok(Reply::text(500, format!("the order cannot be taken back: {e}\n"))),
+        }
+        Ok(Reply::json(200, &self.status()))
+    }
+
     fn confirm(&self, body: Body) -> Result<Reply, Refusal> {
         let bytes = self.whole(body)?;
         let Confirm(documents) = serde_json::from_slice(&bytes).map_err(|e| Refusal::Malformed {
@@ -139,7 +164,8 @@ impl Admin {
             contract: CONTRACT,
             edge: karman_contract::status::Edge { name: settings.edge.name.clone(), region: settings.edge.region.clone() },
             started_at: edge.started_at,
-            draining: edge.is_draining(),
+            draining: edge.is_draining() || edge.leave.is_leaving(),
+            drain: edge.leave.standing(),
             connections: edge.connections() as u64,
             tunnels,
             bound: self.bound.clone(),
@@ -211,6 +237,7 @@ fn no_such_call(path: &str) -> Refusal {
         "/v1/apps" => &["GET", "PUT", "PATCH"],
         "/v1/pages" => &["PUT", "PATCH"],
         "/v1/keys" => &["PUT"],
+        "/v1/drain" => &["PUT", "DELETE"],
         "/v1/confirm" => &["POST"],
         "/v1/status" | "/v1/events" => &["GET"],
         path if path.starts_with("/v1/apps/") => &["GET"],

@@ -48,6 +48,14 @@ impl Tunnels {
         self.open.iter().filter(|tunnel| of_it(tunnel)).map(|tunnel| Arc::clone(tunnel.value())).collect()
     }
 
+    /// All tunnels that were not told to close yet, those first that were opened first.
+    pub fn oldest(&self) -> Vec<Arc<Tunnel>> {
+        let mut open: Vec<_> =
+            self.open.iter().filter(|tunnel| !tunnel.is_told()).map(|tunnel| Arc::clone(tunnel.value())).collect();
+        open.sort_by_key(|tunnel| tunnel.opened_at());
+        open
+    }
+
     /// Closes tunnels in which nothing moves any more. Runs for the life of the process.
     pub async fn sweep(self: Arc<Self>) {
         let mut tick = tokio::time::interval(SWEEP);

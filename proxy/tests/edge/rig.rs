@@ -48,10 +48,14 @@ impl Edge {
 
     /// `listen` is the line of the settings file that says where clients come in.
     pub async fn start_as(listen: &str, settings: &str) -> Self {
+        Self::start_in("local", listen, settings).await
+    }
+
+    pub async fn start_in(region: &str, listen: &str, settings: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().display();
         let text = format!(
-            "edge: {{name: edge-1}}\n{listen}\nadmin: {{socket: {folder}/admin.sock}}\n\
+            "edge: {{name: edge-1, region: {region}}}\n{listen}\nadmin: {{socket: {folder}/admin.sock}}\n\
              probe: {{address: \"127.0.0.1:0\"}}\nstate: {{dir: {folder}/state}}\nlog: {{access: {folder}/access.log}}\n{settings}\n"
         );
         std::fs::write(dir.path().join("edge.yaml"), text).unwrap();

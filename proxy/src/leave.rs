@@ -1,0 +1,166 @@
+//! Leaving: an edge, or its whole region, sends its clients elsewhere at a pace, and can be called back.
+//!
+//! Nothing is refused meanwhile. `/readyz` and `/healthz/region` say at once that others should be asked;
+//! sockets that have been here for long enough are closed a few at a time, and whoever comes all the
+//! same is served. The order outlives the process.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use karman_contract::drain::{Drain, DrainOrder, DrainScope};
+use tokio::sync::Notify;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::clock;
+use crate::health::jitter;
+use crate::tunnel::Tunnels;
+use crate::vitals::{ClosedBy, lock};
+
+/// How often some are closed.
+const TICK: Duration = Duration::from_millis(50);
+/// How often the open sockets are put in the order of their age.
+const LIST_EVERY: Duration = Duration::from_secs(1);
+/// An order is far smaller; a larger file is something else.
+const FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// The order that stands, if one does.
+#[derive(Debug)]
+pub struct Leave {
+    path: PathBuf,
+    standing: Mutex<Option<Standing>>,
+    /// Looked at for every request.
+    leaving: AtomicBool,
+    changed: Notify,
+}
+
+#[derive(Clone, Debug)]
+struct Standing {
+    drain: Drain,
+    /// When it began in this process, by [`clock::millis`].
+    from_millis: u64,
+}
+
+/// Whether a socket was left alone for long enough. All times are by [`clock::millis`].
+pub fn may_go(opened: u64, order: &DrainOrder, from: u64, now: u64) -> bool {
+    opened.max(from) + u64::from(order.after_seconds) * 1_000 <= now
+}
+
+impl Leave {
+    /// Takes up the order that stood when the process ended. One that cannot be read stands no more:
+    /// an edge that serves by mistake is better than one that turns everybody away by mistake.
+    pub fn open(dir: &Path) -> Self {
+        let path = dir.join("drain.json");
+        let standing = match read(&path) {
+            Ok(found) => found.map(|drain| Standing { drain, from_millis: clock::millis() }),
+            Err(e) => {
+                tracing::error!(path = %path.display(), error = %e, "whether this edge was being drained cannot be read: it serves");
+                None
+            }
+        };
+        let leaving = AtomicBool::new(standing.is_some());
+        Self { path, standing: Mutex::new(standing), leaving, changed: Notify::new() }
+    }
+
+    /// Starts to leave, or goes on under another order.
+    pub fn order(&self, order: DrainOrder, now: Timestamp) -> io::Result<()> {
+        let mut standing = lock(&self.standing);
+        let since = standing.as_ref().map(|standing| (standing.drain.since, standing.from_millis));
+        let (since, from_millis) = since.unwrap_or_else(|| (now, clock::millis()));
+        let drain = Drain { order, since };
+        write(&self.path, &drain)?;
+        *standing = Some(Standing { drain, from_millis });
+        self.leaving.store(true, Relaxed);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Stays after all. Whether it was about to leave.
+    pub fn stay(&self) -> io::Result<bool> {
+        let mut standing = lock(&self.standing);
+        match fs::remove_file(&self.path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        self.leaving.store(false, Relaxed);
+        Ok(standing.take().is_some())
+    }
+
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Relaxed)
+    }
+
+    pub fn standing(&self) -> Option<Drain> {
+        lock(&self.standing).as_ref().map(|standing| standing.drain.clone())
+    }
+
+    /// Whether all of the region is being drained.
+    pub fn region_leaves(&self) -> bool {
+        self.is_leaving() && self.standing().is_some_and(|drain| drain.order.scope == DrainScope::Region)
+    }
+
+    /// Closes sockets while an order stands. Runs for the life of the process.
+    pub async fn run(&self, tunnels: &Tunnels) {
+        loop {
+            if !self.is_leaving() {
+                self.changed.notified().await;
+            }
+            self.empty(tunnels).await;
+        }
+    }
+
+    /// Closes sockets until the order is taken back.
+    async fn empty(&self, tunnels: &Tunnels) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut due, mut last) = (0.0, Instant::now());
+        let (mut oldest, mut listed) = (VecDeque::new(), None);
+        loop {
+            tick.tick().await;
+            let Some(Standing { drain, from_millis }) = lock(&self.standing).clone() else { return };
+            due += f64::from(drain.order.sockets_per_second) * last.elapsed().as_secs_f64() * jitter(fastrand::f64());
+            last = Instant::now();
+            if listed.is_none_or(|at: Instant| at.elapsed() >= LIST_EVERY) {
+                oldest = VecDeque::from(tunnels.oldest());
+                listed = Some(last);
+            }
+            let now = clock::millis();
+            while due >= 1.0
+                && let Some(tunnel) = oldest.pop_front_if(|tunnel| may_go(tunnel.opened_at(), &drain.order, from_millis, now))
+            {
+                tunnel.close(ClosedBy::Drain);
+                due -= 1.0;
+            }
+            // What was not used is not saved up: the pace is a limit, not a debt.
+            due = due.min(1.0);
+        }
+    }
+}
+
+fn read(path: &Path) -> io::Result<Option<Drain>> {
+    use io::Read as _;
+    let file = match File::open(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let mut text = Vec::new();
+    file.take(FILE_BYTES_MAX).read_to_end(&mut text)?;
+    Ok(Some(serde_json::from_slice(&text)?))
+}
+
+/// There is always the whole old file or the whole new one.
+fn write(path: &Path, drain: &Drain) -> io::Result<()> {
+    let beside = path.with_extension(format!("{}.unfinished", std::process::id()));
+    let mut file = File::create(&beside)?;
+    file.write_all(&serde_json::to_vec(drain)?)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)
+}
