@@ -7,6 +7,7 @@ pub mod admin;
 pub mod catalog;
 pub mod cli;
 pub mod compose;
+pub mod dns;
 pub mod failure;
 pub mod layer;
 pub mod publish;
