@@ -101,8 +101,8 @@ impl Service for StrictService {
     async fn create_health_check(&self, check: &Check, reference: &str) -> Result<Box<str>, Refusal> {
         self.with(|state| {
             let id: Box<str> = format!("check-{}", state.checks.len() + 1).into();
-            let existing = Existing { id: id.clone(), reference: reference.to_owned() };
-            let made = state.checks.entry(reference.to_owned()).or_insert((existing, check.clone()));
+            let existing = Existing { id, reference: reference.to_owned() };
+            let made = state.checks.entry(reference.to_owned()).or_insert_with(|| (existing, check.clone()));
             if made.1 != *check {
                 return Err(Refusal::Denied("another check was made with these words".to_owned()));
             }

@@ -1,5 +1,6 @@
 //! A real DNS server, Debian's knot, with one zone of its own; and as much of a resolver as a client needs.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -14,9 +15,21 @@ pub struct DnsServer {
     process: Child,
     address: SocketAddr,
     zone: &'static str,
-    /// The server takes one change at a time.
-    changing: Mutex<()>,
+    contents: Mutex<Contents>,
     dir: tempfile::TempDir,
+}
+
+struct Contents {
+    serial: u32,
+    records: BTreeSet<String>,
+}
+
+fn zone_text(zone: &str, serial: u32, records: &BTreeSet<String>) -> String {
+    let records: Vec<_> = records.iter().map(String::as_str).collect();
+    format!(
+        "$ORIGIN {zone}.\n@ 0 SOA ns.{zone}. admin.{zone}. {serial} 60 60 60 0\n@ 0 NS ns\nns 0 A 127.0.0.1\n{}\n",
+        records.join("\n")
+    )
 }
 
 impl DnsServer {
@@ -34,8 +47,7 @@ impl DnsServer {
             port = address.port()
         );
         std::fs::write(dir.path().join("knot.conf"), conf).unwrap();
-        let text = format!("$ORIGIN {zone}.\n@ 0 SOA ns.{zone}. admin.{zone}. 1 60 60 60 0\n@ 0 NS ns\nns 0 A 127.0.0.1\n");
-        std::fs::write(dir.path().join("zone"), text).unwrap();
+        std::fs::write(dir.path().join("zone"), zone_text(zone, 1, &BTreeSet::new())).unwrap();
         let process = Command::new(knot("knotd"))
             .arg("-c")
             .arg(dir.path().join("knot.conf"))
@@ -44,32 +56,27 @@ impl DnsServer {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let server = Self { process, address, zone, changing: Mutex::default(), dir };
+        let server = Self { process, address, zone, contents: Mutex::new(Contents { serial: 1, records: BTreeSet::new() }), dir };
         until("the DNS server answers", async || !server.addresses(&format!("ns.{zone}")).await.is_empty()).await;
         server
     }
 
-    /// Adds or removes an address of a host.
+    /// Adds or removes an address of a host, and waits until the server has it.
     pub fn set(&self, host: &str, address: Ipv4Addr, present: bool) {
-        let address = address.to_string();
-        let _one = self.changing.lock().unwrap();
-        self.control(&["zone-begin", self.zone]);
-        match present {
-            true => self.control(&["zone-set", self.zone, &format!("{host}."), "0", "A", &address]),
-            false => self.control(&["zone-unset", self.zone, &format!("{host}."), "A", &address]),
-        }
-        self.control(&["zone-commit", self.zone]);
-    }
-
-    fn control(&self, arguments: &[&str]) {
+        let mut contents = self.contents.lock().unwrap();
+        let Contents { serial, records } = &mut *contents;
+        let record = format!("{host}. 0 A {address}");
+        if present {
+            records.insert(record)
+        } else {
+            records.remove(&record)
+        };
+        *serial += 1;
+        std::fs::write(self.dir.path().join("zone"), zone_text(self.zone, *serial, records)).unwrap();
         let mut command = Command::new(knot("knotc"));
-        let ran = command.arg("-c").arg(self.dir.path().join("knot.conf")).args(arguments).output().unwrap();
-        assert!(
-            ran.status.success(),
-            "{arguments:?}: {}{}",
-            String::from_utf8_lossy(&ran.stdout),
-            String::from_utf8_lossy(&ran.stderr)
-        );
+        let ran =
+            command.arg("-b").arg("-c").arg(self.dir.path().join("knot.conf")).args(["zone-reload", self.zone]).output().unwrap();
+        assert!(ran.status.success(), "{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     }
 
     /// Asks for the addresses of a host, as RFC 1035 has it; none if there is no answer.
