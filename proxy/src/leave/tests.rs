@@ -1,3 +1,5 @@
+//! When a socket may go, and what outlives the process.
+
 use super::*;
 
 fn order(after_seconds: u32) -> DrainOrder {

@@ -1,3 +1,5 @@
+//! Headers that are right, in any number of pieces, and all those that are not.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Making plans against a service that refuses, throttles and loses answers.
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;

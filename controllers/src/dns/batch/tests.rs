@@ -1,3 +1,5 @@
+//! Batches never go over a limit, and hold every group once.
+
 use proptest::prelude::*;
 
 use super::*;

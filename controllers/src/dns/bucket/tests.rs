@@ -1,3 +1,5 @@
+//! Whoever waits as told stays under the rate.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Challenges side by side, beside those of others, and after a restart.
+
 use super::*;
 use crate::dns::calls::Pace;
 use crate::dns::strict_service::StrictService;

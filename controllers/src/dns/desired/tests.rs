@@ -1,3 +1,5 @@
+//! The records of three regions, and of a share that is moved.
+
 use karman_contract::yaml::read_yaml;
 
 use super::*;

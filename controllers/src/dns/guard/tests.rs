@@ -1,3 +1,5 @@
+//! Removals need two looks, and a word when they are many.
+
 use super::*;
 use crate::dns::plan::owner::Owner;
 use crate::dns::plan::{Policy, Terms, plan};

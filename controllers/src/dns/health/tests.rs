@@ -1,3 +1,5 @@
+//! Health checks are made once and found again.
+
 use super::*;
 
 fn check(path: &str) -> Check {

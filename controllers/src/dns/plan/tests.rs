@@ -1,3 +1,5 @@
+//! Plans, by example and by the thousand, against a strict zone.
+
 use proptest::prelude::*;
 use proptest::sample::select;
 

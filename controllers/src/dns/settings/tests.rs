@@ -1,3 +1,5 @@
+//! Regions as an operator writes them, and every mistake in them.
+
 use karman_contract::yaml::read_yaml;
 
 use super::*;
