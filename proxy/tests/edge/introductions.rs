@@ -1,4 +1,5 @@
-//! PROXY headers: who a client is, told by a balancer that the settings name, and by nobody else.
+//! PROXY headers: who a client is, told by a balancer that the settings name, and by nobody else
+//! (row L11 of `proxy/BAD-INPUT.md`).
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
