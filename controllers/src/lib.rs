@@ -5,12 +5,15 @@
 
 pub mod admin;
 pub mod catalog;
+pub mod certificates;
 pub mod cli;
 pub mod compose;
 pub mod dns;
 pub mod failure;
+pub mod keys;
 pub mod layer;
 pub mod publish;
+pub mod sealing;
 pub mod signals;
 pub mod store;
 pub mod up;

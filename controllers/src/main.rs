@@ -3,5 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // First of all: whoever speaks TLS takes the one provider that is there. It fails only if that was done.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     karman::cli::main()
 }

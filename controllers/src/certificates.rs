@@ -1,0 +1,26 @@
+//! The controller `certificates`: every host of every live app on HTTPS by itself.
+
+pub mod acme;
+pub mod backoff;
+pub mod budget;
+pub mod choice;
+pub mod entry;
+pub mod import;
+pub mod local;
+pub mod look;
+pub mod need;
+pub mod order;
+pub mod pair;
+pub mod plan;
+pub mod published;
+pub mod renewal;
+pub mod settings;
+#[cfg(test)]
+mod tests;
+pub mod trouble;
+pub mod txt;
+pub mod why;
+pub mod work;
+
+/// The controller's name: of its lease, and as the author of what it writes.
+pub const NAME: &str = "certificates";
