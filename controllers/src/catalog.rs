@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use karman_contract::app::App;
+use karman_contract::app::{App, Deny};
 use karman_contract::document::Page;
 use karman_contract::name::{AppId, ContentHash};
 use karman_contract::read::Reason;
@@ -27,7 +27,8 @@ use hosts::Hosts;
 #[derive(Default)]
 pub struct Catalog {
     slots: BTreeMap<Key, Slot>,
-    apps: BTreeMap<AppId, Arc<App>>,
+    /// Shared with those who publish them; copied only when it changes while they do.
+    apps: Arc<BTreeMap<AppId, Arc<App>>>,
     hosts: Hosts,
     mistakes: BTreeMap<Key, FileMistakes>,
     /// Apps whose newest file asks for a host that another app has; looked at again with every change.
@@ -53,8 +54,26 @@ impl Catalog {
     }
 
     /// The apps as the proxies should have them.
-    pub fn apps(&self) -> &BTreeMap<AppId, Arc<App>> {
+    pub fn apps(&self) -> &Arc<BTreeMap<AppId, Arc<App>>> {
         &self.apps
+    }
+
+    /// Apps that stand in the store, and of which no version can be used.
+    pub fn unusable_apps(&self) -> BTreeSet<AppId> {
+        let present = self.of_kind(Kind::App).filter(|(_, slot)| !matches!(slot.found, Found::Nothing));
+        present.filter_map(|(key, _)| key.app()).filter(|id| !self.apps.contains_key(id)).collect()
+    }
+
+    /// What all apps share, that stands in the store and of which no version can be used.
+    pub fn unusable_shared(&self) -> Option<&Key> {
+        let defaults = self.of_kind(Kind::Defaults).chain(self.of_kind(Kind::Deny));
+        defaults.filter(|(_, slot)| matches!(slot.found, Found::Broken(_)) && slot.good.is_none()).map(|(key, _)| key).next()
+    }
+
+    /// The networks that are kept from an app.
+    pub fn denied(&self, id: &AppId) -> impl Iterator<Item = &Deny> {
+        let entries = self.of_kind(Kind::Deny).filter_map(|(_, slot)| slot.good.as_ref()?.deny());
+        entries.filter(move |entry| entry.app.as_ref().is_none_or(|app| app == id)).map(|entry| &entry.deny)
     }
 
     /// Every page of the store that can be used, by its content.
@@ -94,6 +113,9 @@ impl Catalog {
         dirty.extend(self.expired(now));
         let mut all = false;
         for (key, found) in looked {
+            if key.kind == Kind::Deny {
+                all |= self.concerned_by_deny(&key, &found, &mut dirty);
+            }
             self.slots.entry(key.clone()).or_default().found = found;
             match key.app() {
                 Some(id) => drop(dirty.insert(id)),
@@ -112,6 +134,19 @@ impl Catalog {
         }
         self.drop_unused_plans(&mut accepted);
         accepted
+    }
+
+    /// Whom a block concerns, before and after it changes: a few, or (true) all.
+    fn concerned_by_deny(&self, key: &Key, found: &Found, dirty: &mut BTreeSet<AppId>) -> bool {
+        let versions = [self.entry(key), found.entry()].into_iter().flatten().filter_map(|entry| entry.deny());
+        let mut all = false;
+        for version in versions {
+            match &version.app {
+                Some(app) => drop(dirty.insert(app.clone())),
+                None => all = true,
+            }
+        }
+        all
     }
 
     /// Puts to use what no single app is concerned by.

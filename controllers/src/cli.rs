@@ -10,7 +10,11 @@ use karman_contract::name::AppId;
 
 use crate::failure::{Exit, Failure};
 use crate::publish::outcome::counted;
-use crate::{publish, up, verbs};
+use crate::publish::target::Target;
+use crate::{publish, store, up, verbs};
+
+/// The store of `karman up`, where nobody names one.
+const STORE: &str = "data";
 
 /// The control plane of Karman: the store, the controllers and the operators' verbs
 #[derive(Parser)]
@@ -49,9 +53,9 @@ enum Command {
 /// Where the store and the proxy are.
 #[derive(Args)]
 struct Place {
-    /// The store's directory
-    #[arg(long, value_name = "DIR", default_value = "data")]
-    store: PathBuf,
+    /// The store: a directory, or etcd://host:port[,host:port][/prefix] [default: KARMAN_STORE, else data]
+    #[arg(long, value_name = "DIR|URL")]
+    store: Option<store::Place>,
 
     /// The proxy's admin socket [default: KARMAN_SOCKET, else run/admin.sock in the store or here]
     #[arg(long, value_name = "PATH")]
@@ -62,6 +66,14 @@ struct Place {
 struct Publish {
     #[command(flatten)]
     place: Place,
+
+    /// An edge instead of --socket: a socket's path, or ssh://[user@]host[:port]/path/of/admin.sock; may be repeated
+    #[arg(long, value_name = "EDGE", conflicts_with = "socket")]
+    edge: Vec<Target>,
+
+    /// What a single edge is called in the store's status [default: the host's name]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
 
     /// Say that a mass removal is meant, or that this store is right although the proxy is ahead of it
     #[arg(long)]
@@ -167,7 +179,7 @@ impl Drain {
             scope: if self.region.is_some() { DrainScope::Region } else { DrainScope::Edge },
             after_seconds: self.after,
             sockets_per_second: self.pace,
-            by: Some(verbs::maintenance::by()),
+            by: Some(store::Author::person(None).by),
             why: self.why.clone(),
         }
     }
@@ -215,43 +227,64 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Up(options) => up::up(options).await,
         Command::Try(options) => up::try_app(options).await,
         Command::Publish(Publish { place, check: true, .. }) => {
-            let apps = counted(publish::check(place.store)?, "app");
+            let apps = counted(publish::check(&place.store()?).await?, "app");
             verbs::print(&format!("{apps}, no mistake\n"))
         }
-        Command::Publish(Publish { place, accept, once, .. }) => {
-            publish::run(&publish::Options { socket: place.socket(), store: place.store, accept, once }).await
-        }
-        Command::Status(verb) => verbs::status::run(&verb.ready()).await,
-        Command::Apps(verb) => verbs::apps::run(&verb.ready()).await,
-        Command::App(App { id, effective: true, verb }) => verbs::effective::run(&id, &verb.ready()),
-        Command::App(App { id, verb, .. }) => verbs::app::run(&id, &verb.ready()).await,
+        Command::Publish(publish) => publish::run(&publish.ready()?).await,
+        Command::Status(verb) => verbs::status::run(&verb.ready()?).await,
+        Command::Apps(verb) => verbs::apps::run(&verb.ready()?).await,
+        Command::App(App { id, effective: true, verb }) => verbs::effective::run(&id, &verb.ready()?).await,
+        Command::App(App { id, verb, .. }) => verbs::app::run(&id, &verb.ready()?).await,
         Command::Maintenance(Maintenance { id, switch, until, why, verb }) => match switch.as_str() {
-            "on" => verbs::maintenance::on(&id, until, why, &verb.ready()).await,
-            _ => verbs::maintenance::off(&id, &verb.ready()).await,
+            "on" => verbs::maintenance::on(&id, until, why, &verb.ready()?).await,
+            _ => verbs::maintenance::off(&id, &verb.ready()?).await,
         },
         Command::Edge(EdgeVerb::Drain(drain)) => {
             let (order, region) = (drain.order(), drain.region);
-            verbs::edge::drain(order, region.as_deref(), &drain.verb.ready()).await
+            verbs::edge::drain(order, region.as_deref(), &drain.verb.ready()?).await
         }
-        Command::Edge(EdgeVerb::Resume(Resume { region, verb })) => verbs::edge::resume(region.as_deref(), &verb.ready()).await,
-        Command::Edge(EdgeVerb::Status(verb)) => verbs::edge::status(&verb.ready()).await,
-        Command::Events(Events { follow, since, verb }) => verbs::events::run(follow, since, &verb.ready()).await,
+        Command::Edge(EdgeVerb::Resume(Resume { region, verb })) => verbs::edge::resume(region.as_deref(), &verb.ready()?).await,
+        Command::Edge(EdgeVerb::Status(verb)) => verbs::edge::status(&verb.ready()?).await,
+        Command::Events(Events { follow, since, verb }) => verbs::events::run(follow, since, &verb.ready()?).await,
         Command::Child(child) => Err(child.become_it()),
     }
 }
 
 impl Verb {
-    fn ready(self) -> verbs::Asked {
-        verbs::Asked::new(self.place.socket(), self.place.store, self.json)
+    fn ready(self) -> Result<verbs::Asked, Failure> {
+        Ok(verbs::Asked::new(self.place.socket(), self.place.store()?, self.json))
+    }
+}
+
+impl Publish {
+    fn ready(self) -> Result<publish::Options, Failure> {
+        let Self { place, edge, name, accept, once, .. } = self;
+        let targets = if edge.is_empty() { vec![Target::Socket(place.socket())] } else { edge };
+        if name.is_some() && targets.len() > 1 {
+            return Err(Failure::usage("--name is for one edge: of several each is called by its host"));
+        }
+        Ok(publish::Options { store: place.store()?, targets, name, accept, once })
     }
 }
 
 impl Place {
+    fn store(&self) -> Result<store::Place, Failure> {
+        match (&self.store, std::env::var("KARMAN_STORE")) {
+            (Some(place), _) => Ok(place.clone()),
+            (None, Ok(text)) => text.parse().map_err(|error| Failure::usage(format!("KARMAN_STORE: {error}"))),
+            (None, Err(_)) => Ok(store::Place::Directory(PathBuf::from(STORE))),
+        }
+    }
+
     fn socket(&self) -> PathBuf {
         let named = self.socket.clone().or_else(|| std::env::var_os("KARMAN_SOCKET").map(PathBuf::from));
         named.unwrap_or_else(|| {
             // Where `karman up` puts it, else where a proxy has it that was started by hand.
-            let of_up = self.store.join("run/admin.sock");
+            let store = match &self.store {
+                Some(store::Place::Directory(path)) => path.as_path(),
+                _ => Path::new(STORE),
+            };
+            let of_up = store.join("run/admin.sock");
             if of_up.exists() { of_up } else { Path::new("run/admin.sock").to_owned() }
         })
     }

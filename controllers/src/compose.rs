@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use karman_contract::app::{App, Instance, Note};
+use karman_contract::app::{App, Deny, Instance, Note};
 use karman_contract::name::{AppId, ContentHash, InstanceId};
 use karman_contract::read::{At, Node, Reason, Value};
 
@@ -15,6 +15,8 @@ pub struct Layers<'a> {
     pub plan: Option<&'a Node>,
     pub app: &'a AppFile,
     pub state: Option<&'a StateFile>,
+    /// What the store keeps from the app, besides its own list.
+    pub denied: Vec<Deny>,
     pub instances: Option<&'a BTreeMap<InstanceId, Instance>>,
 }
 
@@ -35,6 +37,7 @@ pub fn compose(id: &AppId, layers: &Layers<'_>, page: impl Fn(&str) -> Option<Co
     if let Some(instances) = layers.instances {
         app.instances.clone_from(instances);
     }
+    app.deny.extend(layers.denied.iter().cloned());
     if let Some(state) = layers.state {
         app.state = state.state;
         let by = state.by.clone().unwrap_or_else(|| "a person".to_owned());

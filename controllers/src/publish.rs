@@ -1,14 +1,12 @@
-//! The controller `publish`: keeps one proxy at what the store says.
+//! The controller `publish`: keeps proxies at what the store says.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::catalog::Catalog;
 use crate::failure::{Exit, Failure};
-use crate::store::Directory;
-use crate::store::dir::lock::{Lock, Locked};
-use crate::store::dir::scan::Scan;
+use crate::store::{Found, Kind, Leased, Place, Store};
 
 pub mod accept;
 pub mod decide;
@@ -18,56 +16,81 @@ pub mod intake;
 pub mod ledger;
 pub mod lifeline;
 pub mod outcome;
+pub mod post;
 pub mod publisher;
 pub mod report;
 pub mod send;
+pub mod ssh;
+pub mod target;
 #[cfg(test)]
 mod tests;
+pub mod wanted;
 
 use publisher::Publisher;
+use target::{Label, Target};
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
-    pub store: PathBuf,
-    pub socket: PathBuf,
+    pub store: Place,
+    pub targets: Vec<Target>,
+    /// What the edge is called in the store, where there is only one.
+    pub name: Option<String>,
     pub accept: bool,
     pub once: bool,
 }
 
-/// The lock of a store's publisher, below the store's own folder.
-pub const LOCK: &str = "publish.lock";
+impl Options {
+    pub fn label(&self, target: &Target) -> Label {
+        self.name.as_deref().map_or_else(|| target.label(), Label::from_name)
+    }
+
+    /// A directory has one publisher, who counts its revisions; etcd counts them itself, and each of
+    /// its edges has one.
+    fn leases(&self) -> Vec<String> {
+        match &self.store {
+            Place::Directory(_) => vec![LEASE.to_owned()],
+            Place::Etcd(_) => self.targets.iter().map(|target| self.label(target).lease()).collect(),
+        }
+    }
+}
+
+/// The lease of a directory's publisher.
+pub const LEASE: &str = "publish";
 
 /// Runs until it is told to stop, or once.
 pub async fn run(options: &Options) -> Result<(), Failure> {
-    let store = open(&options.store)?;
-    let lock = Lock::take(&store.own_path(LOCK)).map_err(|error| Failure::system(store.root().display(), &error))?;
-    let _lock = match lock {
-        Locked::Ours(lock) => lock,
-        Locked::Theirs(pid) if options.accept => return accept::ask(&store, pid).await,
-        Locked::Theirs(pid) => {
-            let pid = pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
-            let message = format!("another publisher{pid} works on {}; one is enough", store.root().display());
-            return Err(Failure::new(Exit::NotNow, message));
+    let store = options.store.open().await?;
+    let mut leases = Vec::new();
+    for name in options.leases() {
+        match store.lease(&name).await? {
+            Leased::Ours(lease) => leases.push(lease),
+            Leased::Theirs(holder) => {
+                let holder = holder.unwrap_or_else(|| "another process".to_owned());
+                if options.accept {
+                    return accept::ask(store.as_ref(), &holder).await;
+                }
+                let message = format!("another publisher ({holder}) works on {}; one is enough", options.store);
+                return Err(Failure::new(Exit::NotNow, message));
+            }
         }
-    };
-    let mut publisher = Publisher::open(store, options)?;
-    if options.once { publisher.once().await } else { publisher.forever().await }
+    }
+    let publisher = Publisher::open(store, options).await?;
+    if options.once { publisher.once().await } else { publisher.forever(&leases).await }
 }
 
 /// Reads the store and names everything that is wrong with it, changing nothing. How many apps there are.
-pub fn check(store: PathBuf) -> Result<usize, Failure> {
-    let store = open(&store)?;
-    let keys = Scan::default().changed(&store).map_err(|error| Failure::system(store.root().display(), &error))?;
-    let mut catalog = Catalog::default();
-    catalog.update(keys.into_iter().map(|key| (key.clone(), store.look(&key))).collect(), Timestamp::now());
+pub async fn check(store: &Place) -> Result<usize, Failure> {
+    let store = store.open().await?;
+    let catalog = read(&store, &Kind::PUBLISHED).await?;
     let mistakes: Vec<_> = catalog.mistakes().values().map(ToString::to_string).collect();
     if mistakes.is_empty() { Ok(catalog.apps().len()) } else { Err(Failure::data(mistakes.join("\n"))) }
 }
 
-fn open(path: &PathBuf) -> Result<Directory, Failure> {
-    if path.is_dir() {
-        return Ok(Directory::new(path));
-    }
-    let path = path.display();
-    Err(Failure::usage(format!("there is no store at {path}: name one with --store DIR, or let 'karman up' make one")))
+/// What follows from the store as it is now.
+pub async fn read(store: &Arc<dyn Store>, kinds: &[Kind]) -> Result<Catalog, Failure> {
+    let reading = store.read(kinds).await?;
+    let mut catalog = Catalog::default();
+    let looked = reading.entries.into_iter().map(|(key, seen)| (key.clone(), Found::read(&key, seen)));
+    catalog.update(looked.collect(), Timestamp::now());
+    Ok(catalog)
 }

@@ -1,109 +1,123 @@
-//! The store: what stands in it, under which key, and what a look at a key found.
+//! The store: what stands in it, under which key, and what can be done with it.
 //!
-//! Controllers meet here and nowhere else. Today the store is a directory ([`dir`]); all that is
-//! above this module speaks of keys and entries, never of files.
+//! Controllers meet here and nowhere else. A store is a directory of files ([`dir`]) or an etcd
+//! cluster ([`etcd`]); all that is above this module speaks of keys and texts, never of files or RPCs.
 
-use std::fmt::{self, Display};
+use std::fmt::{self, Debug, Display};
 use std::sync::Arc;
 
-use karman_contract::name::AppId;
+use async_trait::async_trait;
+use karman_contract::read::Reason;
 use karman_contract::yaml::FileMistakes;
+
+use crate::catalog::Accepted;
 
 pub mod dir;
 pub mod entry;
-pub mod revision;
+pub mod error;
+pub mod etcd;
+pub mod follow;
+pub mod history;
+pub mod kind;
+pub mod lease;
+pub mod ledger;
+pub mod place;
+pub mod transaction;
 
 pub use dir::Directory;
 pub use entry::Entry;
-pub use revision::Revision;
+pub use error::StoreError;
+pub use follow::{Follow, News};
+pub use history::Change;
+pub use kind::{Key, Kind};
+pub use lease::{Lease, Leased};
+pub use ledger::Ledger;
+pub use place::Place;
+pub use transaction::{Author, Expect, Transaction, Version, Write};
 
-/// What kinds of things stand in a store, each with one writer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// Settings of the controllers. Operator.
-    Platform,
-    /// Any field of an app, for all of them. Operator.
-    Defaults,
-    /// Any field of an app, for those on this plan. Operator.
-    Plan,
-    /// One app. Operator.
-    App,
-    /// Whether an app runs, by whom and why. The verbs.
-    State,
-    /// The instances of an app. The `instances` controller, or a person where no scheduler runs.
-    Instances,
-    /// A page of an owner or of the platform. Operator.
-    Page,
-}
+/// The largest text of one entry, in bytes. A longer one was not written by a person, and etcd takes none.
+pub const TEXT_BYTES_MAX: usize = 1024 * 1024;
 
-impl Kind {
-    pub const ALL: [Self; 7] = [Self::Platform, Self::Defaults, Self::Plan, Self::App, Self::State, Self::Instances, Self::Page];
+/// What a store can do. One suite of tests holds all implementations to it.
+#[async_trait]
+pub trait Store: Debug + Send + Sync {
+    /// The store as an operator names it.
+    fn place(&self) -> String;
 
-    /// The name of the one entry of this kind, or the folder that holds them.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Platform => "platform",
-            Self::Defaults => "defaults",
-            Self::Plan => "plans",
-            Self::App => "apps",
-            Self::State => "state",
-            Self::Instances => "instances",
-            Self::Page => "pages",
-        }
+    /// All entries of these kinds, as they stood together at one revision.
+    async fn read(&self, kinds: &[Kind]) -> Result<Reading, StoreError>;
+
+    /// What stands under one key now.
+    async fn look(&self, key: &Key) -> Result<Seen, StoreError>;
+
+    /// First all entries of these kinds, then every change of them, without a gap. Where changes were
+    /// missed (compaction, a lost connection, a store that was restored), all of them come again.
+    async fn follow(&self, kinds: &[Kind]) -> Result<Follow, StoreError>;
+
+    /// Writes all of a transaction or nothing of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] if an entry is not as the transaction expects, [`StoreError::LeaseLost`]
+    /// if its lease is not held any more: nothing was written. After [`StoreError::Unreachable`] it
+    /// may have been written or not; the same transaction may be tried again.
+    async fn commit(&self, transaction: &Transaction<'_>) -> Result<(), StoreError>;
+
+    /// Asks to be alone under a name such as `certificates`. Does not wait.
+    async fn lease(&self, name: &str) -> Result<Leased, StoreError>;
+
+    /// Who holds the lease of this name, in words.
+    async fn holder(&self, name: &str) -> Result<Option<String>, StoreError>;
+
+    /// The last changes of an entry, oldest first: at most [`history::CHANGES_MAX`].
+    async fn history(&self, key: &Key) -> Result<Vec<Change>, StoreError>;
+
+    /// Opens the count of revisions that proxies see.
+    async fn ledger(&self) -> Result<Box<dyn Ledger>, StoreError>;
+
+    /// The last good version of every entry, if this store is where a publisher keeps them. From one
+    /// that does not, an app that is broken when the publisher starts stays as the proxy has it.
+    fn remembered(&self) -> Vec<(Key, Entry)> {
+        Vec::new()
     }
 
-    /// Whether there is only one of it, without an id.
-    pub fn is_single(self) -> bool {
-        matches!(self, Self::Platform | Self::Defaults)
+    /// The last good version of one entry.
+    fn recall(&self, _: &Key) -> Option<Entry> {
+        None
     }
 
-    /// How the name of a file ends that holds one; all are read alike, since JSON is YAML.
-    pub fn extensions(self) -> &'static [&'static str] {
-        match self {
-            Self::Page => &["html"],
-            _ => &["yaml", "json"],
-        }
-    }
-}
-
-/// The place of one entry, such as `apps/todos`; the id was not checked yet.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    pub kind: Kind,
-    /// Empty where there is only one of the kind.
-    pub id: Box<str>,
-}
-
-impl Key {
-    pub fn new(kind: Kind, id: &str) -> Self {
-        Self { kind, id: id.into() }
-    }
-
-    pub fn single(kind: Kind) -> Self {
-        Self::new(kind, "")
-    }
-
-    pub fn of(kind: Kind, app: &AppId) -> Self {
-        Self::new(kind, app.as_str())
-    }
-
-    /// The app that this entry alone belongs to.
-    pub fn app(&self) -> Option<AppId> {
-        match self.kind {
-            Kind::App | Kind::State | Kind::Instances => self.id.parse().ok(),
-            Kind::Platform | Kind::Defaults | Kind::Plan | Kind::Page => None,
-        }
+    /// Remembers the versions that came into use.
+    fn remember(&self, _: &Accepted) -> Result<(), StoreError> {
+        Ok(())
     }
 }
 
-impl Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.kind.name())?;
-        if self.id.is_empty() { Ok(()) } else { write!(f, "/{}", self.id) }
-    }
+/// Entries as they stood together.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    pub entries: Vec<(Key, Seen)>,
+    /// Grows with every change of the store. A directory has none, and says 0.
+    pub revision: u64,
 }
 
-/// What a look at one key found.
+/// What stands under one key.
+#[derive(Clone, Debug, Default)]
+pub enum Seen {
+    #[default]
+    Nothing,
+    Text(Text),
+    /// Something is there, and its text cannot be had.
+    Unreadable(FileMistakes),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// The entry as messages name it, such as `apps/todos.yaml`.
+    pub file: String,
+    pub text: String,
+    pub version: Version,
+}
+
+/// What a look at one key found, once it was read.
 #[derive(Clone, Debug, Default)]
 pub enum Found {
     #[default]
@@ -114,10 +128,46 @@ pub enum Found {
 }
 
 impl Found {
+    /// Reads what was seen under a key.
+    pub fn read(key: &Key, seen: Seen) -> Self {
+        match seen {
+            Seen::Nothing => Self::Nothing,
+            Seen::Unreadable(mistakes) => Self::Broken(mistakes),
+            Seen::Text(text) => match Entry::read(key, &text.file, text.text) {
+                Ok(entry) => Self::Entry(Arc::new(entry)),
+                Err(mistakes) => Self::Broken(mistakes),
+            },
+        }
+    }
+
     pub fn entry(&self) -> Option<&Arc<Entry>> {
         match self {
             Self::Entry(entry) => Some(entry),
             Self::Nothing | Self::Broken(_) => None,
         }
+    }
+}
+
+impl Seen {
+    fn unreadable(file: &str, why: String) -> Self {
+        Self::Unreadable(FileMistakes::new(file, "", vec![Reason::new("", why)]))
+    }
+
+    pub fn text(&self) -> Option<&Text> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
+    /// What a write expects that was decided on by this look; nothing readable is nothing to build on.
+    pub fn expect(&self) -> Expect {
+        match self {
+            Self::Text(text) => Expect::Version(text.version.clone()),
+            Self::Nothing | Self::Unreadable(_) => Expect::Absent,
+        }
+    }
+}
+
+impl Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }

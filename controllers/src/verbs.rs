@@ -1,16 +1,19 @@
 //! The operators' verbs: what they ask of the proxy and of the store, shown to people or as JSON.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::admin::Admin;
 use crate::failure::Failure;
-use crate::publish::{self, report::Report};
-use crate::store::Directory;
-use crate::store::dir::lock::Lock;
+use crate::publish;
+use crate::publish::report::Report;
+use crate::publish::target::Label;
+use crate::store::{Place, Store};
 
 pub mod app;
 pub mod apps;
@@ -24,27 +27,71 @@ pub mod table;
 /// What every verb is asked with.
 pub struct Asked {
     pub admin: Admin,
-    pub store: Directory,
+    pub place: Place,
     pub json: bool,
 }
 
-/// What is known of the publisher of a store.
+/// What is known of the publishers of a store.
+#[derive(Debug, Default, Serialize)]
+pub struct Publishers {
+    /// The process that publishes a directory, if one runs.
+    pub holder: Option<String>,
+    pub edges: BTreeMap<Label, Published>,
+    /// Why nothing is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// One edge, as its publisher sees it.
 #[derive(Debug, Serialize)]
-pub struct Publisher {
-    /// The process, if one runs.
-    pub pid: Option<u32>,
+pub struct Published {
+    /// The process that publishes to it, if one runs.
+    pub holder: Option<String>,
     /// What it said last.
-    pub report: Option<Report>,
+    pub report: Report,
 }
 
 impl Asked {
-    pub fn new(socket: PathBuf, store: PathBuf, json: bool) -> Self {
-        Self { admin: Admin::new(socket), store: Directory::new(store), json }
+    pub fn new(socket: PathBuf, place: Place, json: bool) -> Self {
+        Self { admin: Admin::new(socket), place, json }
     }
 
-    pub fn publisher(&self) -> Publisher {
-        let pid = Lock::holder(&self.store.own_path(publish::LOCK));
-        Publisher { pid, report: Report::read(&self.store) }
+    pub async fn store(&self) -> Result<Arc<dyn Store>, Failure> {
+        self.place.open().await
+    }
+
+    /// What the publishers say; a proxy can be asked where no store is at hand.
+    pub async fn publishers(&self) -> Publishers {
+        match self.try_publishers().await {
+            Ok(publishers) => publishers,
+            Err(failure) => Publishers { problem: Some(failure.message), ..Publishers::default() },
+        }
+    }
+
+    async fn try_publishers(&self) -> Result<Publishers, Failure> {
+        let store = self.store().await?;
+        let all = store.holder(publish::LEASE).await?;
+        let mut edges = BTreeMap::new();
+        for (label, report) in Report::read_all(store.as_ref()).await? {
+            let own = store.holder(&label.lease()).await?;
+            edges.insert(label, Published { holder: own.or_else(|| all.clone()), report });
+        }
+        Ok(Publishers { holder: all, edges, problem: None })
+    }
+
+    /// The report on the edge that is asked: the one of this socket, else the only one.
+    pub async fn report(&self) -> Option<Report> {
+        let mut edges = self.publishers().await.edges;
+        let socket = self.admin.socket().display().to_string();
+        let of_socket = edges.iter().find(|(_, edge)| edge.report.at_socket == socket).map(|(label, _)| label.clone());
+        let label = of_socket.or_else(|| edges.keys().next().cloned())?;
+        edges.remove(&label).map(|edge| edge.report)
+    }
+}
+
+impl Publishers {
+    pub fn is_running(&self) -> bool {
+        self.holder.is_some() || self.edges.values().any(|edge| edge.holder.is_some())
     }
 }
 

@@ -86,6 +86,12 @@ impl Catalog {
 
     fn compose(&self, id: &AppId, entry: &Entry, in_use: bool) -> Result<App, Vec<Reason>> {
         let Some(app) = entry.app() else { return Err(Vec::new()) };
+        for key in [Key::of(Kind::State, id), Key::of(Kind::Instances, id)] {
+            // Nobody knows whether it runs, or where.
+            if matches!(self.found(&key), Found::Broken(_)) && self.entry(&key).is_none() {
+                return Err(vec![Reason::new("", format!("{key} cannot be used, and no good version of it is known"))]);
+            }
+        }
         let instances_key = Key::of(Kind::Instances, id);
         let instances = self.usable(&instances_key);
         // Instances stand in one place. Whichever of the two came later is refused.
@@ -109,6 +115,7 @@ impl Catalog {
             plan: plan.and_then(|entry| entry.layer()),
             app,
             state: self.entry(&Key::of(Kind::State, id)).and_then(|entry| entry.state()),
+            denied: self.denied(id).cloned().collect(),
             instances: instances.as_ref().filter(|_| !entry.lists_instances()).and_then(|entry| entry.instances()),
         };
         compose(id, &layers, |page| self.entry(&Key::new(Kind::Page, page))?.page())
@@ -128,12 +135,14 @@ impl Catalog {
             }
             // An app that did not change stays the same value: the publisher sees that by its address.
             if self.apps.get(id) != Some(&app) {
-                self.apps.insert(id.clone(), app);
+                Arc::make_mut(&mut self.apps).insert(id.clone(), app);
             }
             self.accept(&key, Some(entry), accepted);
             self.name_missing_pages(&key);
         } else {
-            self.apps.remove(id);
+            if self.apps.contains_key(id) {
+                Arc::make_mut(&mut self.apps).remove(id);
+            }
             if is_gone {
                 self.accept(&key, None, accepted);
             }

@@ -1,12 +1,12 @@
 //! What to send to a proxy, given what it has and what it should have.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use karman_contract::document::{Delta, Item, Stamp, hash_items};
 
-/// A document's items; one that did not change is the same value as before.
-pub type Items<I> = BTreeMap<<I as Item>::Key, Arc<I>>;
+pub use super::wanted::Items;
 
 /// What a proxy has of one document, as far as we know.
 pub enum Has<I: Item> {
@@ -36,7 +36,7 @@ pub enum Plan<I: Item> {
 pub fn decide<I: Item>(has: &Has<I>, wanted: &Items<I>, stamp: Stamp) -> Plan<I> {
     let current = match has {
         Has::Nothing => return Plan::Whole,
-        Has::This(held) if held.items == *wanted => return Plan::Nothing,
+        Has::This(held) if Arc::ptr_eq(&held.items, wanted) || held.items == *wanted => return Plan::Nothing,
         Has::This(held) => held.stamp,
         Has::Unknown(stamp) => *stamp,
     };
@@ -54,29 +54,45 @@ pub fn decide<I: Item>(has: &Has<I>, wanted: &Items<I>, stamp: Stamp) -> Plan<I>
 }
 
 fn delta<I: Item>(held: &Held<I>, wanted: &Items<I>, stamp: Stamp) -> Delta<I> {
-    // The address tells most of the unchanged from the changed, so that 100,000 apps cost little.
-    let same = |a: &Arc<I>, b: &Arc<I>| Arc::ptr_eq(a, b) || a == b;
-    let changed = wanted.iter().filter(|(key, item)| !held.items.get(key).is_some_and(|before| same(before, item)));
-    Delta {
-        stamp,
-        base: held.stamp.generation,
-        put: changed.map(|(key, item)| (key.clone(), I::clone(item))).collect(),
-        remove: held.items.keys().filter(|key| !wanted.contains_key(key)).cloned().collect(),
-        beside: Default::default(),
-        force: false,
+    let mut put = BTreeMap::new();
+    let mut remove = BTreeSet::new();
+    // Both in the order of their keys, side by side, so that 100,000 apps cost little.
+    let (mut before, mut after) = (held.items.iter().peekable(), wanted.iter().peekable());
+    loop {
+        let order = match (before.peek(), after.peek()) {
+            (None, None) => break,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some((before, _)), Some((after, _))) => before.cmp(after),
+        };
+        let gone = (order != Ordering::Greater).then(|| before.next()).flatten();
+        let here = (order != Ordering::Less).then(|| after.next()).flatten();
+        match (gone, here) {
+            (Some((key, _)), None) => drop(remove.insert(key.clone())),
+            // The address tells most of the unchanged from the changed.
+            (Some((_, before)), Some((_, after))) if Arc::ptr_eq(before, after) || before == after => {}
+            (_, Some((key, item))) => drop(put.insert(key.clone(), I::clone(item))),
+            (None, None) => break,
+        }
     }
+    Delta { stamp, base: held.stamp.generation, put, remove, beside: Default::default(), force: false }
 }
 
 impl<I: Item> Has<I> {
     /// What the proxy has, if it is what `wanted` would be under the proxy's own stamp.
     pub fn recognized(stamp: Option<Stamp>, hash: Option<&str>, wanted: &Items<I>) -> Self {
         let Some(stamp) = stamp else { return Self::Nothing };
-        let held = Held { stamp, items: wanted.clone() };
+        let held = Held { stamp, items: Arc::clone(wanted) };
         if hash.is_some_and(|hash| hash == held.hash()) { Self::This(held) } else { Self::Unknown(stamp) }
     }
 
     pub fn held(&self) -> Option<&Held<I>> {
         if let Self::This(held) = self { Some(held) } else { None }
+    }
+
+    /// The items that it is known to have.
+    pub fn items(&self) -> Items<I> {
+        self.held().map(|held| Arc::clone(&held.items)).unwrap_or_default()
     }
 
     pub fn stamp(&self) -> Option<Stamp> {

@@ -9,13 +9,13 @@ use karman_contract::app::App;
 use karman_contract::document::{DocumentName, Item, Page, Stamp};
 use karman_contract::status::{Confirm, Confirmed, Status};
 
-use super::decide::{Has, Held, Items};
+use super::decide::{Has, Held};
 use super::exceptions::Exceptions;
-use super::ledger::Ledger;
+use super::ledger::Shared;
 use super::outcome::{Change, Trouble};
 use super::send::{Unsent, send};
+use super::wanted::{Items, Wanted};
 use crate::admin::{Admin, read_apps};
-use crate::catalog::Catalog;
 
 /// How often one round asks anew after a refusal that taught us something. Each refusal names all
 /// its reasons, so a second one means that the proxy changed meanwhile.
@@ -23,7 +23,10 @@ const TRIES_MAX: usize = 6;
 
 pub struct Edge {
     admin: Admin,
+    ledger: Shared,
     status: Option<Status>,
+    /// The stamp of what is sent next.
+    stamp: Stamp,
     apps: Has<App>,
     pages: Has<Page>,
     exceptions: Exceptions,
@@ -35,10 +38,12 @@ pub struct Edge {
 }
 
 impl Edge {
-    pub fn new(admin: Admin) -> Self {
+    pub fn new(admin: Admin, ledger: Shared) -> Self {
         Self {
             admin,
+            ledger,
             status: None,
+            stamp: Stamp::default(),
             apps: Has::Nothing,
             pages: Has::Nothing,
             exceptions: Exceptions::default(),
@@ -60,6 +65,11 @@ impl Edge {
         &self.exceptions
     }
 
+    /// The stamp of what this edge is brought to.
+    pub fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+
     /// The generation of each document that the proxy is known to have as we want it.
     pub fn stamps(&self) -> BTreeMap<DocumentName, Stamp> {
         let stamps = [(DocumentName::Apps, self.apps.stamp()), (DocumentName::Pages, self.pages.stamp())];
@@ -71,46 +81,52 @@ impl Edge {
         self.status = None;
     }
 
-    /// Makes the proxy have what the catalog says. `accept`: an operator stands behind a mass
-    /// removal, and behind this store where the proxy is ahead of it.
-    pub async fn sync(&mut self, catalog: &Catalog, ledger: &mut Ledger, accept: bool) -> Result<Option<Change>, Trouble> {
+    /// Makes the proxy have what is wanted. `accept`: an operator stands behind a mass removal, and
+    /// behind this store where the proxy is ahead of it.
+    pub async fn sync(&mut self, wanted: &Wanted, accept: bool) -> Result<Option<Change>, Trouble> {
+        self.stamp = self.stamp.max(wanted.stamp);
+        self.exceptions.leave(&wanted.unknown);
         if self.status.is_none() {
-            self.meet(catalog, ledger, accept).await?;
+            self.meet(wanted, accept).await?;
+        }
+        if let Some(problem) = &wanted.problem {
+            return Err(Trouble::Problem(problem.clone()));
         }
         if accept {
             self.exceptions.allow_removal();
         }
         // First the pages, then the apps that name them. Without its page an app is served all the same.
-        let pages = self.sync_pages(catalog, ledger).await;
-        let change = self.sync_apps(catalog, ledger, accept).await?;
-        self.led_epoch = Some(ledger.revision().epoch);
+        let pages = self.sync_pages(wanted).await;
+        let change = self.sync_apps(wanted, accept).await?;
+        self.led_epoch = Some(self.stamp.epoch);
         pages.map(|()| change)
     }
 
     /// Learns who the proxy is and what it has.
-    async fn meet(&mut self, catalog: &Catalog, ledger: &mut Ledger, accept: bool) -> Result<(), Trouble> {
+    async fn meet(&mut self, wanted: &Wanted, accept: bool) -> Result<(), Trouble> {
         let status = self.admin.status().await?;
         let document = |name| status.documents.get(&name).cloned().unwrap_or_default();
         let (apps, pages) = (document(DocumentName::Apps), document(DocumentName::Pages));
 
+        // Another edge of this publisher may have gone past its own proxy meanwhile.
+        self.stamp = self.stamp.max(self.ledger.stamp().await);
         for stamp in [apps.stamp, pages.stamp].into_iter().flatten() {
-            let ours = ledger.revision();
-            if stamp <= ours.stamp() || self.led_epoch == Some(stamp.epoch) {
+            if stamp <= self.stamp || self.led_epoch == Some(stamp.epoch) {
                 continue;
             }
             if !accept {
                 return Err(Trouble::Problem(format!(
                     "the proxy has {stamp} and this store is at {}: it follows another store, or this one was restored; \
                      if this store is right, 'karman publish --accept' makes it win",
-                    ours.stamp()
+                    self.stamp
                 )));
             }
-            ledger.begin_epoch_after(stamp.epoch)?;
+            self.stamp = self.ledger.begin_epoch_after(stamp.epoch).await?;
         }
 
-        let has: Items<App> = self.apps.held().map(|held| held.items.clone()).unwrap_or_default();
-        self.apps = Has::recognized(apps.stamp, apps.hash.as_deref(), &self.exceptions.apply(catalog.apps(), &has));
-        self.pages = Has::recognized(pages.stamp, pages.hash.as_deref(), &catalog.pages());
+        let supposed = self.exceptions.apply(&wanted.apps, &self.apps.items());
+        self.apps = Has::recognized(apps.stamp, apps.hash.as_deref(), &supposed);
+        self.pages = Has::recognized(pages.stamp, pages.hash.as_deref(), &wanted.pages);
         if self.started_at.replace(status.started_at) != Some(status.started_at) {
             self.exceptions.forget();
         }
@@ -118,21 +134,21 @@ impl Edge {
         Ok(())
     }
 
-    async fn sync_pages(&mut self, catalog: &Catalog, ledger: &mut Ledger) -> Result<(), Trouble> {
-        let mut wanted = catalog.pages();
+    async fn sync_pages(&mut self, wanted: &Wanted) -> Result<(), Trouble> {
+        let mut pages = Arc::clone(&wanted.pages);
         if let Some(held) = self.pages.held() {
-            if wanted.keys().all(|hash| held.items.contains_key(hash)) {
+            if pages.keys().all(|hash| held.items.contains_key(hash)) {
                 // Pages that nobody needs any more go with the next change.
                 return Ok(());
             }
             // Apps are served by their old versions until they are replaced.
             let named = self.apps.held().into_iter().flat_map(|apps| apps.items.values().flat_map(|app| app.pages.values()));
-            wanted.extend(named.filter_map(|hash| Some((*hash, Arc::clone(held.items.get(hash)?)))));
-        } else if wanted.is_empty() && matches!(self.pages, Has::Nothing) {
+            Arc::make_mut(&mut pages).extend(named.filter_map(|hash| Some((*hash, Arc::clone(held.items.get(hash)?)))));
+        } else if pages.is_empty() && matches!(self.pages, Has::Nothing) {
             return Ok(());
         }
         for _ in 0..TRIES_MAX {
-            match send(&self.admin, &mut self.pages, &wanted, ledger, false).await {
+            match send(&self.admin, &mut self.pages, &pages, (&mut self.stamp, &self.ledger), false).await {
                 Ok(_) => return Ok(()),
                 Err(Unsent::Again) => {}
                 Err(Unsent::Refused(refusal)) => return Err(Trouble::Problem(format!("the proxy refused the pages: {refusal}"))),
@@ -142,11 +158,11 @@ impl Edge {
         Err(Trouble::Problem("the proxy's pages change under our hands: is there another publisher?".to_owned()))
     }
 
-    async fn sync_apps(&mut self, catalog: &Catalog, ledger: &mut Ledger, accept: bool) -> Result<Option<Change>, Trouble> {
+    async fn sync_apps(&mut self, wanted: &Wanted, accept: bool) -> Result<Option<Change>, Trouble> {
         for _ in 0..TRIES_MAX {
-            let has: Items<App> = self.apps.held().map(|held| held.items.clone()).unwrap_or_default();
-            let wanted = self.exceptions.apply(catalog.apps(), &has);
-            let refusal = match send(&self.admin, &mut self.apps, &wanted, ledger, accept).await {
+            self.know_what_is_kept(wanted, accept).await?;
+            let apps = self.exceptions.apply(&wanted.apps, &self.apps.items());
+            let refusal = match send(&self.admin, &mut self.apps, &apps, (&mut self.stamp, &self.ledger), accept).await {
                 Ok(change) => return Ok(change),
                 Err(Unsent::Again) => continue,
                 Err(Unsent::Refused(refusal)) => refusal,
@@ -154,11 +170,9 @@ impl Edge {
             };
             // What the proxy has must be known before anything is left as it is there.
             self.read_apps().await?;
-            let has = self.apps.held().map(|held| &held.items);
-            let nothing = Items::<App>::new();
             let learned = match &refusal {
-                Refusal::Refused { reasons } => self.exceptions.refuse(&wanted, reasons),
-                Refusal::MassRemoval { .. } => self.exceptions.hold_removal(catalog.apps(), has.unwrap_or(&nothing)),
+                Refusal::Refused { reasons } => self.exceptions.refuse(&apps, reasons),
+                Refusal::MassRemoval { .. } => self.exceptions.hold_removal(&wanted.apps, &self.apps.items()),
                 _ => false,
             };
             if !learned {
@@ -168,11 +182,24 @@ impl Edge {
         Err(Trouble::Problem("the proxy's apps change under our hands: is there another publisher?".to_owned()))
     }
 
+    /// Reads what the proxy has where something of it is to be kept. A store of another epoch than the
+    /// proxy's may have lost its data: it removes no app, not even a single one, without being told to.
+    async fn know_what_is_kept(&mut self, wanted: &Wanted, accept: bool) -> Result<(), Trouble> {
+        let is_other_store = self.apps.stamp().is_some_and(|stamp| stamp.epoch != self.stamp.epoch);
+        if is_other_store || self.exceptions.kept().next().is_some() {
+            self.read_apps().await?;
+        }
+        if is_other_store && !accept && !self.exceptions.gone(&wanted.apps, &self.apps.items()).is_empty() {
+            self.exceptions.hold_removal(&wanted.apps, &self.apps.items());
+        }
+        Ok(())
+    }
+
     async fn read_apps(&mut self) -> Result<(), Trouble> {
         if let Has::Unknown(_) = self.apps {
             let (stamp, apps) = self.admin.apps().await?;
             let items = read_apps(apps)?.into_iter().map(|(id, app)| (id, Arc::new(app))).collect();
-            self.apps = Has::This(Held { stamp, items });
+            self.apps = Has::This(Held { stamp, items: Arc::new(items) });
         }
         Ok(())
     }
@@ -181,10 +208,10 @@ impl Edge {
     pub async fn confirm(&mut self) -> Result<Vec<DocumentName>, Trouble> {
         let mut confirm = BTreeMap::new();
         if let Some(held) = self.apps.held() {
-            confirm.insert(DocumentName::Apps, confirmed(held));
+            confirm.insert(DocumentName::Apps, confirmed(held.stamp, Arc::clone(&held.items)).await?);
         }
         if let Some(held) = self.pages.held() {
-            confirm.insert(DocumentName::Pages, confirmed(held));
+            confirm.insert(DocumentName::Pages, confirmed(held.stamp, Arc::clone(&held.items)).await?);
         }
         let differs = self.admin.confirm(&Confirm(confirm)).await?;
         if !differs.is_empty() {
@@ -194,6 +221,9 @@ impl Edge {
     }
 }
 
-fn confirmed<I: Item>(held: &Held<I>) -> Confirmed {
-    Confirmed { epoch: held.stamp.epoch, generation: held.stamp.generation, hash: held.hash() }
+/// The hash of 100,000 apps takes a while, in which the other edges go on.
+async fn confirmed<I: Item>(stamp: Stamp, items: Items<I>) -> Result<Confirmed, Trouble> {
+    let hash = tokio::task::spawn_blocking(move || Held::<I> { stamp, items }.hash()).await;
+    let hash = hash.map_err(|error| Trouble::Problem(format!("the document cannot be hashed: {error}")))?;
+    Ok(Confirmed { epoch: stamp.epoch, generation: stamp.generation, hash })
 }

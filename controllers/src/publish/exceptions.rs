@@ -13,6 +13,8 @@ use super::decide::Items;
 pub struct Exceptions {
     refused: BTreeMap<AppId, RefusedApp>,
     removal: Option<Removal>,
+    /// Apps of the store that cannot be used at all.
+    unknown: BTreeSet<AppId>,
 }
 
 /// A version of an app that the proxy refused; it keeps the one it has.
@@ -34,20 +36,33 @@ impl Exceptions {
     pub fn apply(&mut self, apps: &Items<App>, has: &Items<App>) -> Items<App> {
         // A new version gets its chance, and so does another set of removals.
         self.refused.retain(|id, refused| apps.get(id) == Some(&refused.version));
-        let gone = || gone(apps, has);
-        if self.removal.as_ref().is_some_and(|removal| removal.apps != gone()) {
+        if self.removal.as_ref().is_some_and(|removal| removal.apps != self.gone(apps, has)) {
             self.removal = None;
         }
-
-        let mut wanted = apps.clone();
-        let kept = self.removal.iter().flat_map(|removal| &removal.apps);
-        for id in self.refused.keys().chain(kept) {
-            match has.get(id) {
-                Some(app) => drop(wanted.insert(id.clone(), Arc::clone(app))),
-                None => drop(wanted.remove(id)),
+        let kept: Vec<_> = self.kept().cloned().collect();
+        if kept.is_empty() {
+            return Arc::clone(apps);
+        }
+        let mut wanted = apps.as_ref().clone();
+        for id in kept {
+            match has.get(&id) {
+                Some(app) => drop(wanted.insert(id, Arc::clone(app))),
+                None => drop(wanted.remove(&id)),
             }
         }
-        wanted
+        Arc::new(wanted)
+    }
+
+    /// The apps that stay as the proxy has them.
+    pub fn kept(&self) -> impl Iterator<Item = &AppId> {
+        self.refused.keys().chain(self.removal.iter().flat_map(|removal| &removal.apps)).chain(&self.unknown)
+    }
+
+    /// Which apps of the store cannot be used at all.
+    pub fn leave(&mut self, unknown: &BTreeSet<AppId>) {
+        if self.unknown != *unknown {
+            self.unknown.clone_from(unknown);
+        }
     }
 
     /// Takes note of the apps that a refusal names. False if it names none that was sent.
@@ -70,7 +85,7 @@ impl Exceptions {
 
     /// Takes note that the proxy doubts these removals. False if nothing is being removed.
     pub fn hold_removal(&mut self, apps: &Items<App>, has: &Items<App>) -> bool {
-        let apps = gone(apps, has);
+        let apps = self.gone(apps, has);
         let found = !apps.is_empty();
         self.removal = Some(Removal { apps, of: has.len() });
         found
@@ -86,16 +101,17 @@ impl Exceptions {
 
     /// A proxy that was started anew may be another release: it is asked again.
     pub fn forget(&mut self) {
-        *self = Self::default();
+        *self = Self { unknown: std::mem::take(&mut self.unknown), ..Self::default() };
     }
 
     pub fn allow_removal(&mut self) {
         self.removal = None;
     }
-}
 
-fn gone(apps: &Items<App>, has: &Items<App>) -> BTreeSet<AppId> {
-    has.keys().filter(|id| !apps.contains_key(*id)).cloned().collect()
+    /// The apps that the proxy has and the store has no more.
+    pub fn gone(&self, apps: &Items<App>, has: &Items<App>) -> BTreeSet<AppId> {
+        has.keys().filter(|id| !apps.contains_key(*id) && !self.unknown.contains(*id)).cloned().collect()
+    }
 }
 
 /// The app in `apps.todos.hosts[1]` or `put.todos`. An id holds neither dot nor bracket.

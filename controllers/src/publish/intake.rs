@@ -1,7 +1,6 @@
-//! The store as it comes in: watched, looked at, doubted where it looks broken, and taken into the catalog.
+//! The store as it comes in: followed, read, and taken into the catalog.
 
-use std::collections::BTreeSet;
-use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,130 +8,81 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
 use crate::catalog::Catalog;
-use crate::store::dir::scan::Scan;
-use crate::store::dir::watch::Watch;
-use crate::store::{Directory, Found, Key};
-
-/// Looking at every file, in case the kernel told us of a change and we did not hear.
-const SCAN_EVERY: Duration = Duration::from_secs(10);
-/// A file that is gone or broken gets a second look before that is believed: editors move files
-/// away before they write them, and some write in pieces.
-const SECOND_LOOK: Duration = Duration::from_millis(200);
+use crate::store::{Follow, Found, Key, Kind, News, Store, StoreError};
 
 pub struct Intake {
-    store: Directory,
+    store: Arc<dyn Store>,
+    follow: Follow,
     catalog: Catalog,
-    scan: Scan,
-    watch: Watch,
-    scan_at: Instant,
-    /// Keys that look gone or broken, to be looked at once more.
-    doubtful: BTreeSet<Key>,
-    second_look_at: Option<Instant>,
+    /// The revision of the store that the catalog stands at.
+    revision: u64,
+}
+
+/// What became other by what came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Something that is in use.
+    pub content: bool,
+    pub mistakes: bool,
 }
 
 impl Intake {
-    /// Reads the whole store on top of what is remembered of it. True if anything changed since then.
-    pub fn open(store: Directory) -> io::Result<(Self, bool)> {
-        store.make_folders()?;
-        // The watch comes first, so that no change falls between the scan and the watch.
-        let (watch, watching) = Watch::new(&store);
-        if let Err(error) = watching {
-            let seconds = SCAN_EVERY.as_secs();
-            warn!("changes are found by looking every {seconds} s only; the kernel does not tell of them: {error}");
-        }
-        let mut scan = Scan::default();
+    /// Follows a store, on top of what is remembered of it. Nothing of it was read yet.
+    pub async fn open(store: Arc<dyn Store>) -> Result<Self, StoreError> {
         let catalog = Catalog::remembering(store.remembered());
-        let mut keys = scan.changed(&store)?;
-        keys.extend(catalog.keys().cloned());
-        let scan_at = Instant::now() + SCAN_EVERY;
-        let mut intake = Self { store, catalog, scan, watch, scan_at, doubtful: BTreeSet::new(), second_look_at: None };
-        let changed = intake.take_in(keys);
-        Ok((intake, changed))
+        Ok(Self { follow: store.follow(&Kind::PUBLISHED).await?, store, catalog, revision: 0 })
     }
 
     pub fn catalog(&self) -> &Catalog {
         &self.catalog
     }
 
-    pub fn store(&self) -> &Directory {
-        &self.store
+    pub fn revision(&self) -> u64 {
+        self.revision
     }
 
-    /// Waits until something may have changed, and takes it in. True if anything in use changed.
-    /// Nothing is lost when the wait is given up.
-    pub async fn next(&mut self) -> bool {
+    /// Waits until something may have changed, and takes it in. Nothing is lost when the wait is given up.
+    pub async fn next(&mut self) -> Result<Taken, StoreError> {
         let expiry_at = self.expiry_at();
         tokio::select! {
-            pending = self.watch.changed() => {
-                if pending.all {
-                    self.scan_at = Instant::now();
+            news = self.follow.next() => {
+                let News { all, seen, revision } = news?;
+                self.revision = self.revision.max(revision);
+                let mut looked: Vec<_> = seen.into_iter().map(|(key, seen)| (key.clone(), Found::read(&key, seen))).collect();
+                if all {
+                    self.revision = revision;
+                    looked.extend(self.gone(&looked));
                 }
-                self.look(pending.keys)
+                Ok(self.update(looked))
             }
-            () = at(self.second_look_at) => {
-                self.second_look_at = None;
-                let doubtful = std::mem::take(&mut self.doubtful);
-                self.take_in(doubtful)
-            }
-            () = sleep_until(self.scan_at) => {
-                self.scan_at = Instant::now() + SCAN_EVERY;
-                self.look_at_all()
-            }
-            () = at(expiry_at) => self.take_in(BTreeSet::new()),
+            () = at(expiry_at) => Ok(self.update(Vec::new())),
         }
     }
 
-    fn look_at_all(&mut self) -> bool {
-        // Folders that were made anew are watched again; those that are gone are named by the scan.
-        let _ = self.watch.renew();
-        match self.scan.changed(&self.store) {
-            Ok(keys) => self.look(keys),
-            Err(error) => {
-                warn!("the store cannot be read: {error}");
-                false
-            }
-        }
+    /// What the catalog knows and the store has no more, by what was found in all of it.
+    fn gone(&self, found: &[(Key, Found)]) -> Vec<(Key, Found)> {
+        let is_there = |key: &&Key| found.binary_search_by(|(other, _)| other.cmp(key)).is_ok();
+        self.catalog.keys().filter(|key| !is_there(key)).map(|key| (key.clone(), Found::Nothing)).collect()
     }
 
-    /// Looks at some keys, and puts off what is gone or broken.
-    fn look(&mut self, keys: BTreeSet<Key>) -> bool {
-        let looked = keys.into_iter().map(|key| (key.clone(), self.store.look(&key)));
-        let (clear, doubtful): (Vec<_>, Vec<_>) = looked.partition(|(_, found)| matches!(found, Found::Entry(_)));
-        if !doubtful.is_empty() {
-            self.doubtful.extend(doubtful.into_iter().map(|(key, _)| key));
-            self.second_look_at = Some(Instant::now() + SECOND_LOOK);
-        }
-        self.update(clear)
-    }
-
-    /// Looks at some keys, and believes what is found.
-    fn take_in(&mut self, keys: BTreeSet<Key>) -> bool {
-        let mut looked: Vec<_> = keys.into_iter().map(|key| (key.clone(), self.store.look(&key))).collect();
-        let is_gone = |(_, found): &(Key, Found)| matches!(found, Found::Nothing);
-        // A folder that is gone says nothing about what was in it.
-        if looked.iter().any(is_gone) && !self.store.is_whole() {
-            let root = self.store.root().display();
-            warn!("a folder of the store {root} is gone; what was in it goes on, until the folder is there again");
-            looked.retain(|looked| !is_gone(looked));
-        }
-        self.update(looked)
-    }
-
-    fn update(&mut self, looked: Vec<(Key, Found)>) -> bool {
+    fn update(&mut self, looked: Vec<(Key, Found)>) -> Taken {
         let before = self.catalog.mistakes().clone();
         let accepted = self.catalog.update(looked, Timestamp::now());
+        let mut taken = Taken { content: !accepted.is_empty(), mistakes: false };
         for (key, mistakes) in self.catalog.mistakes() {
             if before.get(key).is_none_or(|before| before.to_string() != mistakes.to_string()) {
                 warn!("what was good before goes on\n{mistakes}");
+                taken.mistakes = true;
             }
         }
         for key in before.keys().filter(|key| !self.catalog.mistakes().contains_key(key)) {
             info!("{key} is well again");
+            taken.mistakes = true;
         }
         if let Err(error) = self.store.remember(&accepted) {
             warn!("what is good now could not be remembered for the next start: {error}");
         }
-        !accepted.is_empty()
+        taken
     }
 
     fn expiry_at(&self) -> Option<Instant> {

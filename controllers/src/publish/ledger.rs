@@ -1,56 +1,39 @@
-//! The revision in hand, never used before it is on disk.
+//! The store's ledger, shared by the edges of one publisher.
 
-use std::io;
+use std::sync::Arc;
 
-use jiff::Timestamp;
+use karman_contract::document::Stamp;
+use tokio::sync::Mutex;
 
-use crate::store::{Directory, Revision};
+use crate::store::{Ledger, StoreError};
 
-pub struct Ledger {
-    store: Directory,
-    revision: Revision,
-}
+#[derive(Clone)]
+pub struct Shared(Arc<Mutex<Box<dyn Ledger>>>);
 
-impl Ledger {
-    /// Opens the store's ledger; a store that has none was made just now.
-    pub fn open(store: &Directory) -> io::Result<Self> {
-        let revision = match store.revision()? {
-            Some(revision) => revision,
-            None => {
-                let revision = Revision::new(now());
-                store.write_revision(revision)?;
-                revision
-            }
-        };
-        Ok(Self { store: store.clone(), revision })
+impl Shared {
+    pub fn new(ledger: Box<dyn Ledger>) -> Self {
+        Self(Arc::new(Mutex::new(ledger)))
     }
 
-    pub fn revision(&self) -> Revision {
-        self.revision
+    pub async fn stamp(&self) -> Stamp {
+        self.0.lock().await.stamp()
     }
 
-    /// The store's content has changed.
-    pub fn advance(&mut self) -> io::Result<()> {
-        self.write(self.revision.next())
+    pub async fn advance(&self, revision: u64) -> Result<Stamp, StoreError> {
+        let mut ledger = self.0.lock().await;
+        ledger.advance(revision).await?;
+        Ok(ledger.stamp())
     }
 
-    /// The proxy has something else under our generation or a later one.
-    pub fn go_past(&mut self, generation: u64) -> io::Result<()> {
-        self.write(self.revision.past(generation))
+    pub async fn go_past(&self, generation: u64) -> Result<Stamp, StoreError> {
+        let mut ledger = self.0.lock().await;
+        ledger.go_past(generation).await?;
+        Ok(ledger.stamp())
     }
 
-    /// An operator says that this store wins over the one of that epoch.
-    pub fn begin_epoch_after(&mut self, epoch: u64) -> io::Result<()> {
-        self.write(self.revision.past_epoch(epoch, now()))
+    pub async fn begin_epoch_after(&self, epoch: u64) -> Result<Stamp, StoreError> {
+        let mut ledger = self.0.lock().await;
+        ledger.begin_epoch_after(epoch).await?;
+        Ok(ledger.stamp())
     }
-
-    fn write(&mut self, revision: Revision) -> io::Result<()> {
-        self.store.write_revision(revision)?;
-        self.revision = revision;
-        Ok(())
-    }
-}
-
-fn now() -> u64 {
-    u64::try_from(Timestamp::now().as_second()).unwrap_or(0)
 }

@@ -1,9 +1,9 @@
 //! What became of a round of publishing, in words.
 
 use std::fmt::{self, Display};
-use std::io;
 
 use crate::admin::AdminError;
+use crate::store::StoreError;
 
 /// Why a proxy is not as the store says.
 #[derive(Debug)]
@@ -73,8 +73,8 @@ impl From<AdminError> for Trouble {
     }
 }
 
-impl From<io::Error> for Trouble {
-    fn from(error: io::Error) -> Self {
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
         Self::Problem(format!("the store's revision cannot be written: {error}"))
     }
 }

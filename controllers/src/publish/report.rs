@@ -1,7 +1,6 @@
-//! What the publisher tells people and the other controllers, as files in the store.
+//! What the publisher tells people and the other controllers, as entries of the store.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 use karman_contract::document::{DocumentName, Stamp};
@@ -12,20 +11,21 @@ use karman_contract::yaml::FileMistakes;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use super::exceptions::Exceptions;
 use super::outcome::Trouble;
+use super::wanted::Wanted;
+use super::{edge, target::Label};
 use crate::catalog::Catalog;
-use crate::store::dir::write::write_json_soon;
-use crate::store::{Directory, Key, Revision};
+use crate::store::{Author, Expect, Key, Kind, Reading, Seen, Store, StoreError, Transaction};
 
-/// `status/publish.json`: observed, never desired.
+/// `status/publish/LABEL`: observed, never desired.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     pub at: Timestamp,
-    pub socket: PathBuf,
-    /// The edge that answers at the socket; none while nothing does.
+    /// Where the edge is reached.
+    pub at_socket: String,
+    /// The edge that answers there; none while nothing does.
     pub edge: Option<Edge>,
-    pub store: Revision,
+    pub store: Stamp,
     /// Whether the edge has all that it should, but for what is named below.
     pub up_to_date: bool,
     /// Why nothing goes through.
@@ -55,7 +55,7 @@ pub struct HeldRemoval {
     pub of: usize,
 }
 
-/// `edges/NAME.json`: that this edge is reached, and how far it is.
+/// `edges/NAME`: that this edge is reached, and how far it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EdgeReport {
     pub alive_until: Timestamp,
@@ -69,36 +69,36 @@ pub struct EdgeReport {
 const ALIVE: SignedDuration = SignedDuration::from_secs(30);
 
 impl Report {
-    pub const NAME: &'static str = "status/publish.json";
-
-    pub fn new(
-        socket: &Path,
-        proxy: Option<&Status>,
-        store: Revision,
-        trouble: Option<&Trouble>,
-        catalog: &Catalog,
-        exceptions: &Exceptions,
-    ) -> Self {
-        let mistakes = catalog.mistakes().iter().map(|(key, mistakes)| mistake(key, mistakes));
-        let refused = exceptions.refused().iter().map(|(id, refused)| (id.clone(), refused.reasons.clone()));
-        let held = exceptions.removal();
+    pub fn new(target: String, wanted: &Wanted, edge: &edge::Edge, trouble: Option<&Trouble>) -> Self {
+        let refused = edge.exceptions().refused().iter().map(|(id, refused)| (id.clone(), refused.reasons.clone()));
+        let held = edge.exceptions().removal();
         Self {
             at: Timestamp::now(),
-            socket: socket.to_owned(),
-            edge: proxy.map(|status| status.edge.clone()),
-            store,
+            at_socket: target,
+            edge: edge.status().map(|status| status.edge.clone()),
+            store: edge.stamp(),
             up_to_date: trouble.is_none(),
             problem: trouble.map(ToString::to_string),
-            mistakes: mistakes.collect(),
+            mistakes: wanted.mistakes.clone(),
             refused: refused.collect(),
             held: held.map(|removal| HeldRemoval { apps: removal.apps.iter().cloned().collect(), of: removal.of }),
         }
     }
 
-    /// The last report of a publisher of this store, running or not.
-    pub fn read(store: &Directory) -> Option<Self> {
-        let text = std::fs::read_to_string(store.root().join(Self::NAME)).ok()?;
-        serde_json::from_str(&text).ok()
+    /// The last report on each edge, whether its publisher runs or not.
+    pub async fn read_all(store: &dyn Store) -> Result<BTreeMap<Label, Self>, StoreError> {
+        let Reading { entries, .. } = store.read(&[Kind::Status]).await?;
+        Ok(entries.iter().filter_map(|(key, seen)| Some((Label::of_report(key)?, Self::read(seen)?))).collect())
+    }
+
+    /// What another release wrote and this one cannot read is no report.
+    fn read(seen: &Seen) -> Option<Self> {
+        serde_json::from_str(&seen.text()?.text).ok()
+    }
+
+    /// Whether something waits for an operator's word.
+    pub fn is_held(&self) -> bool {
+        self.held.is_some() || self.problem.is_some()
     }
 
     /// Whether both say the same, whenever they said it.
@@ -119,46 +119,45 @@ impl EdgeReport {
     }
 }
 
-/// Writes reports, and says what is new in them.
+/// Writes the reports on one edge, and says what is new in them.
 pub struct Reporter {
-    store: Directory,
+    label: Label,
     last: Option<Report>,
+    /// What was not written yet, because the store did not answer.
+    unwritten: bool,
 }
 
 impl Reporter {
-    pub fn new(store: Directory) -> Self {
-        Self { store, last: None }
+    pub fn new(label: Label) -> Self {
+        Self { label, last: None, unwritten: false }
     }
 
     /// Writes the report if it says anything new; whether it does.
-    pub fn report(&mut self, report: Report) -> bool {
-        if self.last.as_ref().is_some_and(|last| report.same(last)) {
+    pub async fn report(&mut self, store: &dyn Store, report: Report) -> bool {
+        let is_news = self.last.as_ref().is_none_or(|last| !report.same(last));
+        if !is_news && !self.unwritten {
             return false;
         }
-        self.warn_of_news(&report);
-        self.write(Report::NAME, &report);
-        self.last = Some(report);
-        true
-    }
-
-    pub fn report_edge(&self, edge: &str, report: &EdgeReport) {
-        // The name comes from the proxy's settings; a file's name is made of what is harmless in it.
-        let name: String = edge.chars().map(|c| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' }).collect();
-        self.write(&format!("edges/{name}.json"), report);
-    }
-
-    fn write(&self, name: &str, report: &impl Serialize) {
-        if let Err(error) = write_json_soon(&self.store.root().join(name), report) {
-            warn!("{name} cannot be written: {error}");
+        if is_news {
+            self.warn_of_news(&report);
         }
+        self.unwritten = write(store, self.label.report_key(), &report).await.is_err();
+        self.last = Some(report);
+        is_news
+    }
+
+    pub async fn report_edge(&self, store: &dyn Store, edge: &str, report: &EdgeReport) {
+        // The name comes from the proxy's settings; a key is made of what is harmless in it. That the
+        // store does not answer is said by whoever follows it.
+        let _ = write(store, Key::new(Kind::Edge, Label::from_name(edge).as_str()), report).await;
     }
 
     fn warn_of_news(&self, report: &Report) {
         let last = self.last.as_ref();
         for (id, reasons) in &report.refused {
-            if last.is_none_or(|last| last.refused.get(id) != Some(reasons)) {
+            if last.and_then(|last| last.refused.get(id)) != Some(reasons) {
                 let reasons: Vec<_> = reasons.iter().map(ToString::to_string).collect();
-                warn!("the proxy refused {id} and keeps what it has: {}", reasons.join("; "));
+                warn!("the proxy refused the new version of {id} and keeps what it has: {}", reasons.join("; "));
             }
         }
         if let Some(HeldRemoval { apps, of }) = &report.held
@@ -167,6 +166,16 @@ impl Reporter {
             warn!("{} of {of} apps are gone from the store; the proxy keeps them until 'karman publish --accept'", apps.len());
         }
     }
+}
+
+async fn write(store: &dyn Store, key: Key, value: &impl Serialize) -> Result<(), StoreError> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| StoreError::Refused(error.to_string()))?;
+    store.commit(&Transaction::new(Author::controller("publish")).put(key, Expect::Anything, text + "\n")).await
+}
+
+/// What is wrong in the store, for people.
+pub fn mistakes_of(catalog: &Catalog) -> Vec<Mistake> {
+    catalog.mistakes().iter().map(|(key, mistakes)| mistake(key, mistakes)).collect()
 }
 
 fn mistake(key: &Key, mistakes: &FileMistakes) -> Mistake {

@@ -1,14 +1,15 @@
 //! Sending one document to one proxy: a delta where that is possible, else the whole.
 
-use std::io;
+use std::sync::Arc;
 
 use karman_contract::answer::{Applied, Refusal};
-use karman_contract::document::Item;
+use karman_contract::document::{Item, Stamp};
 
 use super::decide::{Has, Held, Items, Plan, decide};
-use super::ledger::Ledger;
+use super::ledger::Shared;
 use super::outcome::{Change, Trouble};
 use crate::admin::{Admin, AdminError};
+use crate::store::StoreError;
 
 /// Why something was not sent, or not taken.
 pub enum Unsent {
@@ -18,18 +19,19 @@ pub enum Unsent {
     Trouble(Trouble),
 }
 
+/// Brings one document of a proxy to `wanted`. Where the store has to go past what the proxy has,
+/// `stamp` goes with it.
 pub async fn send<I: Item>(
     admin: &Admin,
     has: &mut Has<I>,
     wanted: &Items<I>,
-    ledger: &mut Ledger,
+    (stamp, ledger): (&mut Stamp, &Shared),
     force: bool,
 ) -> Result<Option<Change>, Unsent> {
-    let stamp = ledger.revision().stamp();
-    let (answer, change) = match decide(has, wanted, stamp) {
+    let (answer, change) = match decide(has, wanted, *stamp) {
         Plan::Nothing => return Ok(None),
         Plan::GoPast(generation) => {
-            ledger.go_past(generation)?;
+            *stamp = ledger.go_past(generation).await?;
             return Err(Unsent::Again);
         }
         Plan::Ahead(current) => {
@@ -38,7 +40,7 @@ pub async fn send<I: Item>(
         }
         Plan::Whole => {
             let change = Change { put: wanted.len(), whole: true, ..Change::default() };
-            (admin.put(stamp, wanted.iter().map(|(key, item)| (key, item.as_ref())), force).await, change)
+            (admin.put(*stamp, wanted.iter().map(|(key, item)| (key, item.as_ref())), force).await, change)
         }
         Plan::Delta(mut delta) => {
             delta.force = force;
@@ -49,7 +51,7 @@ pub async fn send<I: Item>(
     };
     match answer {
         Ok(Applied { stamp, .. }) => {
-            *has = Has::This(Held { stamp, items: wanted.clone() });
+            *has = Has::This(Held { stamp, items: Arc::clone(wanted) });
             Ok(Some(change))
         }
         // The proxy is elsewhere than we thought: it says where, and gets the whole document.
@@ -68,8 +70,8 @@ pub async fn send<I: Item>(
     }
 }
 
-impl From<io::Error> for Unsent {
-    fn from(error: io::Error) -> Self {
+impl From<StoreError> for Unsent {
+    fn from(error: StoreError) -> Self {
         Self::Trouble(error.into())
     }
 }

@@ -7,28 +7,101 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use karman_contract::read::Reason;
-use karman_contract::yaml::FileMistakes;
+use async_trait::async_trait;
+use sha2::{Digest as _, Sha256};
 
-use super::{Entry, Found, Key, Kind};
+use super::lease::Fence;
+use super::{
+    Change, Entry, Follow, Found, Key, Kind, Lease, Leased, Ledger, Reading, Seen, Store, StoreError, TEXT_BYTES_MAX, Text,
+    Transaction, Version,
+};
+use crate::catalog::Accepted;
 
+pub mod commit;
+pub mod follow;
+pub mod history;
+pub mod ledger;
 pub mod lock;
 pub mod memory;
 pub mod scan;
 pub mod watch;
 pub mod write;
 
-/// A larger file than this is not something that a person wrote.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
+use lock::{Lock, Locked};
 
-/// Where ours keeps what is not for people: the revision, the lock, the last good versions.
+/// Where ours keeps what is not for people: the revision, the locks, the history, the last good versions.
 const OWN: &str = ".karman";
 
 #[derive(Clone, Debug)]
 pub struct Directory {
     root: PathBuf,
+}
+
+#[async_trait]
+impl Store for Directory {
+    fn place(&self) -> String {
+        self.root.display().to_string()
+    }
+
+    async fn read(&self, kinds: &[Kind]) -> Result<Reading, StoreError> {
+        self.finish_commit()?;
+        let keys = kinds.iter().flat_map(|kind| self.keys(*kind));
+        let entries = keys.map(|key| (key.clone(), self.see(&key))).filter(|(_, seen)| !matches!(seen, Seen::Nothing));
+        Ok(Reading { entries: entries.collect(), revision: 0 })
+    }
+
+    async fn look(&self, key: &Key) -> Result<Seen, StoreError> {
+        self.finish_commit()?;
+        Ok(self.see(key))
+    }
+
+    async fn follow(&self, kinds: &[Kind]) -> Result<Follow, StoreError> {
+        self.make_folders().map_err(|error| StoreError::io(self.place(), &error))?;
+        self.finish_commit()?;
+        let (store, kinds) = (self.clone(), kinds.to_vec());
+        Ok(Follow::fed_by(|feed| follow::feed(store, kinds, feed)))
+    }
+
+    async fn commit(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
+        self.write_together(transaction)
+    }
+
+    async fn lease(&self, name: &str) -> Result<Leased, StoreError> {
+        let path = self.lease_path(name);
+        match Lock::take(&path).map_err(|error| StoreError::io(path.display(), &error))? {
+            Locked::Ours(lock) => {
+                // It lasts as long as its holder: there is nobody to tell of a loss.
+                let (_, lost) = tokio::sync::watch::channel(false);
+                Ok(Leased::Ours(Lease { name: name.to_owned(), fence: Fence::Lock(lock), lost }))
+            }
+            Locked::Theirs(holder) => Ok(Leased::Theirs(holder)),
+        }
+    }
+
+    async fn holder(&self, name: &str) -> Result<Option<String>, StoreError> {
+        Ok(Lock::holder(&self.lease_path(name)))
+    }
+
+    async fn history(&self, key: &Key) -> Result<Vec<Change>, StoreError> {
+        self.changes(key)
+    }
+
+    async fn ledger(&self) -> Result<Box<dyn Ledger>, StoreError> {
+        Ok(Box::new(ledger::FileLedger::open(self)?))
+    }
+
+    fn remembered(&self) -> Vec<(Key, Entry)> {
+        self.good_versions()
+    }
+
+    fn recall(&self, key: &Key) -> Option<Entry> {
+        self.good_version(key)
+    }
+
+    fn remember(&self, accepted: &Accepted) -> Result<(), StoreError> {
+        self.keep(accepted).map_err(|error| StoreError::io(self.place(), &error))
+    }
 }
 
 impl Directory {
@@ -47,87 +120,108 @@ impl Directory {
 
     /// Makes the folders, so that they can be watched and a person sees where things go.
     pub fn make_folders(&self) -> io::Result<()> {
+        fs::create_dir_all(self.own_path(""))?;
         Kind::ALL.into_iter().try_for_each(|kind| fs::create_dir_all(self.folder(kind)))
     }
 
-    /// Whether all folders and the publisher's memory are there. If not, what is missing was lost
-    /// rather than removed.
-    pub fn is_whole(&self) -> bool {
-        Kind::ALL.into_iter().all(|kind| self.folder(kind).is_dir()) && self.own_path("revision.json").exists()
+    /// Whether all folders of these kinds and the store's own are there. If not, what is missing was
+    /// lost rather than removed.
+    pub fn is_whole(&self, kinds: &[Kind]) -> bool {
+        kinds.iter().all(|kind| self.folder(*kind).is_dir()) && self.own_path("").is_dir()
     }
 
     /// The key that a file in the store belongs to; none for what editors leave beside their files.
     pub fn key_of(&self, path: &Path) -> Option<Key> {
-        let mut parts = path.strip_prefix(&self.root).ok()?.iter().map(|part| part.to_str());
-        let (first, second) = (parts.next()??, parts.next());
-        if parts.next().is_some() {
+        let parts: Option<Vec<_>> = path.strip_prefix(&self.root).ok()?.iter().map(|part| part.to_str()).collect();
+        let mut parts = parts?;
+        let (stem, extension) = parts.pop()?.rsplit_once('.')?;
+        if stem.is_empty() || stem.starts_with(['.', '#']) {
             return None;
         }
-        let (folder, name) = match second {
-            Some(name) => (Some(first), name?),
-            None => (None, first),
+        let is_file_of = |kind: Kind| kind.extensions().contains(&extension) || (extension == "yml" && kind != Kind::Page);
+        let of = |name: &str, is_single| {
+            Kind::ALL
+                .into_iter()
+                .find(|kind| kind.is_single() == is_single && kind.name() == name)
+                .filter(|kind| is_file_of(*kind))
         };
-        let (stem, extension) = name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty() && !stem.starts_with(['.', '#']))?;
-        let is_file_of = |kind: &&Kind| kind.extensions().contains(&extension) || (extension == "yml" && **kind != Kind::Page);
-        match folder {
-            Some(folder) => {
-                let kind = Kind::ALL.iter().filter(|kind| !kind.is_single() && kind.name() == folder).find(is_file_of)?;
-                Some(Key::new(*kind, stem))
+        match parts.as_slice() {
+            [] => Some(Key::single(of(stem, true)?)),
+            [folder] => Some(Key::new(of(folder, false)?, stem)),
+            [folder, controller] => {
+                of(folder, false).filter(|kind| *kind == Kind::Status).map(|kind| Key::new(kind, &format!("{controller}/{stem}")))
             }
-            None => {
-                let kind = Kind::ALL.iter().filter(|kind| kind.is_single() && kind.name() == stem).find(is_file_of)?;
-                Some(Key::single(*kind))
-            }
+            _ => None,
         }
     }
 
     /// All keys of a kind that a file stands for.
     pub fn keys(&self, kind: Kind) -> BTreeSet<Key> {
-        let files = fs::read_dir(self.folder(kind)).into_iter().flatten().flatten();
-        files.filter_map(|file| self.key_of(&file.path())).filter(|key| key.kind == kind).collect()
+        let mut keys = BTreeSet::new();
+        let mut folders = vec![self.folder(kind)];
+        while let Some(folder) = folders.pop() {
+            for file in fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = file.path();
+                keys.extend(self.key_of(&path).filter(|key| key.kind == kind));
+                if kind == Kind::Status && path.is_dir() {
+                    folders.push(path);
+                }
+            }
+        }
+        keys
     }
 
-    /// The path at which ours writes an entry.
-    pub fn path_of(&self, key: &Key) -> PathBuf {
-        self.root.join(format!("{key}.{}", if key.kind == Kind::Page { "html" } else { "json" }))
+    /// Looks what stands under a key now, and reads it.
+    pub fn find(&self, key: &Key) -> Found {
+        Found::read(key, self.see(key))
     }
 
     /// Looks what stands under a key now.
-    pub fn look(&self, key: &Key) -> Found {
-        let names = key.kind.extensions().iter().map(|extension| format!("{key}.{extension}"));
-        let present: Vec<_> = names.filter(|name| self.root.join(name).exists()).collect();
-        match present.as_slice() {
-            [] => self.look_for_yml(key),
-            [name] => self.look_at(key, name),
+    pub fn see(&self, key: &Key) -> Seen {
+        match self.files_of(key).as_slice() {
+            [] => self.see_yml(key),
+            [name] => self.see_file(name),
             [name, others @ ..] => {
-                let why = format!("{} stands there too; keep one of the two", others.join(" and "));
-                broken(name, why)
+                Seen::unreadable(name, format!("{} stands there too; keep one of the two", others.join(" and ")))
             }
         }
     }
 
-    fn look_at(&self, key: &Key, name: &str) -> Found {
+    /// The names of the files that stand for a key: one, unless somebody left two.
+    fn files_of(&self, key: &Key) -> Vec<String> {
+        let names = key.kind.extensions().iter().map(|extension| format!("{key}.{extension}"));
+        names.filter(|name| self.root.join(name).exists()).collect()
+    }
+
+    fn see_file(&self, name: &str) -> Seen {
         match read_text(&self.root.join(name)) {
-            Ok(text) => match Entry::read(key, name, text) {
-                Ok(entry) => Found::Entry(Arc::new(entry)),
-                Err(mistakes) => Found::Broken(mistakes),
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Found::Nothing,
-            Err(error) => broken(name, format!("the file cannot be read: {error}")),
+            Ok(text) => Seen::Text(Text { version: version(name, &text), file: name.to_owned(), text }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Seen::Nothing,
+            Err(error) => Seen::unreadable(name, format!("the file cannot be read: {error}")),
         }
     }
 
-    fn look_for_yml(&self, key: &Key) -> Found {
+    fn see_yml(&self, key: &Key) -> Seen {
         let name = format!("{key}.yml");
         if key.kind != Kind::Page && self.root.join(&name).exists() {
-            return broken(&name, format!("only .yaml and .json are read: rename it to {key}.yaml"));
+            return Seen::unreadable(&name, format!("only .yaml and .json are read: rename it to {key}.yaml"));
         }
-        Found::Nothing
+        Seen::Nothing
+    }
+
+    fn own_path(&self, name: &str) -> PathBuf {
+        self.root.join(OWN).join(name)
+    }
+
+    fn lease_path(&self, name: &str) -> PathBuf {
+        self.own_path(&format!("{}.lock", name.replace('/', "@")))
     }
 }
 
-fn broken(name: &str, why: String) -> Found {
-    Found::Broken(FileMistakes::new(name, "", vec![Reason::new("", why)]))
+/// A file is known by its name and text: that it was replaced by an equal one changes nothing.
+fn version(name: &str, text: &str) -> Version {
+    let hash = Sha256::new().chain_update(name).chain_update([0]).chain_update(text).finalize();
+    Version(hash.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// The text of a file; anything that is not a file of a bearable size is an error.
@@ -137,9 +231,9 @@ fn read_text(path: &Path) -> io::Result<String> {
         return Err(io::Error::other("it is not a file"));
     }
     let mut text = String::new();
-    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::other(format!("it is larger than {FILE_BYTES_MAX} bytes")));
+    File::open(path)?.take(TEXT_BYTES_MAX as u64 + 1).read_to_string(&mut text)?;
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(io::Error::other(format!("it is larger than {TEXT_BYTES_MAX} bytes")));
     }
     Ok(text)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use karman_contract::app::{AppState, INSTANCES_MAX, Instance};
+use karman_contract::app::{AppState, Deny, INSTANCES_MAX, Instance, read_net};
 use karman_contract::document::{PAGE_BYTES_MAX, Page};
 use karman_contract::name::{AppId, ContentHash, Host, InstanceId};
 use karman_contract::read::{At, Node, Place, Read, Reason, Value, quoted};
@@ -31,6 +31,9 @@ pub enum Content {
     State(StateFile),
     Instances(BTreeMap<InstanceId, Instance>),
     Page(ContentHash, Arc<Page>),
+    Deny(DenyFile),
+    /// What its controller alone reads.
+    Other,
 }
 
 /// The settings of the controllers. It grows with them.
@@ -53,6 +56,15 @@ pub struct AppFile {
 pub struct PlanName {
     pub name: String,
     pub place: Option<Place>,
+}
+
+/// A network that is kept from an app, or from all of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DenyFile {
+    /// `None` keeps it from all apps.
+    pub app: Option<AppId>,
+    pub by: Option<String>,
+    pub deny: Deny,
 }
 
 /// What a verb said about an app; it goes before what the app's own file says.
@@ -92,6 +104,10 @@ impl Entry {
         if let Content::State(state) = &self.content { Some(state) } else { None }
     }
 
+    pub fn deny(&self) -> Option<&DenyFile> {
+        if let Content::Deny(deny) = &self.content { Some(deny) } else { None }
+    }
+
     pub fn instances(&self) -> Option<&BTreeMap<InstanceId, Instance>> {
         if let Content::Instances(instances) = &self.content { Some(instances) } else { None }
     }
@@ -126,7 +142,8 @@ impl Content {
         }
         let mut node = parse_yaml(text).map_err(|reason| vec![reason])?;
         let mut reasons = Vec::new();
-        if !key.kind.is_single() && key.id.parse::<AppId>().is_err() {
+        let is_named_freely = matches!(key.kind, Kind::Certificate | Kind::Order | Kind::Edge | Kind::Status);
+        if !key.kind.is_single() && !is_named_freely && key.id.parse::<AppId>().is_err() {
             let why = format!("the file is named {}, wanted 1 to 63 of a-z, 0-9 and '-'", quoted(&key.id));
             reasons.push(Reason::new("", why));
         }
@@ -143,6 +160,8 @@ impl Content {
             }
             Kind::State => StateFile::read(&At::root(&node), &mut reasons).map(Self::State),
             Kind::Instances => read_instances(&At::root(&node), &mut reasons).map(Self::Instances),
+            Kind::Deny => DenyFile::read(&At::root(&node), &mut reasons).map(Self::Deny),
+            Kind::Certificate | Kind::Order | Kind::Keys | Kind::Accepted | Kind::Edge | Kind::Status => Some(Self::Other),
             Kind::Page => None,
         };
         content.filter(|_| reasons.is_empty()).ok_or(reasons)
@@ -158,18 +177,41 @@ impl Read for Platform {
     }
 }
 
+impl Read for DenyFile {
+    fn read(at: &At<'_>, reasons: &mut Vec<Reason>) -> Option<Self> {
+        let mut fields = at.fields(reasons)?;
+        let app = fields.optional(reasons, "app");
+        let net = match fields.field("net") {
+            Some(at) => read_net(&at, reasons),
+            None => {
+                at.refuse(reasons, "the field 'net' is required");
+                None
+            }
+        };
+        let until = read_until(&fields.field("until"), reasons);
+        let by = fields.optional(reasons, "by");
+        let why = fields.optional(reasons, "why");
+        fields.finish(reasons);
+        Some(Self { app: app?, by: by?, deny: Deny { net: net?, until: until?, why: why? } })
+    }
+}
+
 impl Read for StateFile {
     fn read(at: &At<'_>, reasons: &mut Vec<Reason>) -> Option<Self> {
         let mut fields = at.fields(reasons)?;
         let state = fields.required(reasons, "state");
         let by = fields.optional(reasons, "by");
         let why = fields.optional(reasons, "why");
-        let until = match fields.field("until") {
-            Some(at) => at.parse(reasons, "a time such as '2026-12-01T00:00:00Z'").map(Some),
-            None => Some(None),
-        };
+        let until = read_until(&fields.field("until"), reasons);
         fields.finish(reasons);
         Some(Self { state: state?, by: by?, why: why?, until: until? })
+    }
+}
+
+fn read_until(at: &Option<At<'_>>, reasons: &mut Vec<Reason>) -> Option<Option<Timestamp>> {
+    match at {
+        Some(at) => at.parse(reasons, "a time such as '2026-12-01T00:00:00Z'").map(Some),
+        None => Some(None),
     }
 }
 

@@ -42,7 +42,7 @@ pub fn fill(dir: &Path) -> Result<(), Failure> {
 
 /// Whether the store still has the sample app.
 pub fn is_there(dir: &Path) -> bool {
-    !matches!(Directory::new(dir).look(&Key::new(Kind::App, "todos")), Found::Nothing)
+    !matches!(Directory::new(dir).find(&Key::new(Kind::App, "todos")), Found::Nothing)
 }
 
 /// The instances of the sample app; they share their todos through one file.

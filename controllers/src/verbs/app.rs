@@ -23,7 +23,7 @@ struct Answer<'a> {
 }
 
 pub async fn run(id: &AppId, asked: &Asked) -> Result<(), Failure> {
-    let report = asked.publisher().report;
+    let report = asked.report().await;
     let mistakes = mistakes(id, report.as_ref());
     let refused = report.as_ref().and_then(|report| report.refused.get(id)).map(Vec::as_slice).unwrap_or_default();
     let live = match asked.admin.app(id).await {

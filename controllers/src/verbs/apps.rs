@@ -26,7 +26,7 @@ pub async fn run(asked: &Asked) -> Result<(), Failure> {
     if asked.json {
         return print_json(&Answer { stamp, apps });
     }
-    let report = asked.publisher().report;
+    let report = asked.report().await;
     let mut rows = vec![row!["APP", "STATE", "OWNER", "INSTANCES", "HOSTS", ""]];
     for (id, app) in &apps {
         rows.push(row![id, text(app, "state"), text(app, "owner"), instances(app), hosts(app), wrong(id, report.as_ref())]);

@@ -15,7 +15,7 @@ use crate::catalog::Catalog;
 use crate::failure::Failure;
 use crate::layer::{entries, field};
 use crate::row;
-use crate::store::{Directory, Entry, Key, Kind};
+use crate::store::{Entry, Found, Key, Kind, Store};
 
 #[derive(Debug, PartialEq, Serialize)]
 pub struct Setting {
@@ -33,11 +33,12 @@ struct Answer<'a> {
 }
 
 /// Reads the store itself: this works without a proxy and without a publisher.
-pub fn run(id: &AppId, asked: &Asked) -> Result<(), Failure> {
-    let catalog = read(&asked.store, id);
+pub async fn run(id: &AppId, asked: &Asked) -> Result<(), Failure> {
+    let store = asked.store().await?;
+    let catalog = read(store.as_ref(), id).await?;
     let mistakes: Vec<_> = catalog.mistakes().values().map(ToString::to_string).collect();
     let Some(values) = effective(&catalog, id) else {
-        let store = asked.store.root().display();
+        let store = &asked.place;
         let mut message = format!("there is no app '{id}' in {store} that can be used");
         mistakes.iter().for_each(|mistake| message.push_str(&format!("\n{mistake}")));
         return Err(Failure::data(message));
@@ -51,14 +52,21 @@ pub fn run(id: &AppId, asked: &Asked) -> Result<(), Failure> {
 }
 
 /// What the store says of one app, with the last good versions that a publisher remembers.
-fn read(store: &Directory, id: &AppId) -> Catalog {
+async fn read(store: &dyn Store, id: &AppId) -> Result<Catalog, Failure> {
     let mut keys = vec![Key::single(Kind::Defaults)];
     keys.extend([Kind::App, Kind::State, Kind::Instances].map(|kind| Key::of(kind, id)));
-    keys.extend([Kind::Plan, Kind::Page].into_iter().flat_map(|kind| store.keys(kind)));
-    let good = keys.iter().filter_map(|key| Some((key.clone(), store.recall(key)?)));
+    let mut looked = Vec::new();
+    for (key, seen) in store.read(&[Kind::Plan, Kind::Page, Kind::Deny]).await?.entries {
+        looked.push((key.clone(), Found::read(&key, seen)));
+    }
+    for key in keys {
+        let found = Found::read(&key, store.look(&key).await?);
+        looked.push((key, found));
+    }
+    let good = looked.iter().filter_map(|(key, _)| Some((key.clone(), store.recall(key)?)));
     let mut catalog = Catalog::remembering(good);
-    catalog.update(keys.into_iter().map(|key| (key.clone(), store.look(&key))).collect(), Timestamp::now());
-    catalog
+    catalog.update(looked, Timestamp::now());
+    Ok(catalog)
 }
 
 pub fn effective(catalog: &Catalog, id: &AppId) -> Option<Vec<Setting>> {

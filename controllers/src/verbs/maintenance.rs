@@ -13,8 +13,7 @@ use super::{Asked, print, print_json};
 use crate::admin::AdminError;
 use crate::failure::{Exit, Failure};
 use crate::layer::{field, place_of};
-use crate::store::dir::write::{remove, write_json};
-use crate::store::{Found, Key, Kind};
+use crate::store::{Author, Expect, Found, Key, Kind, Store, StoreError, Transaction};
 
 /// How long the way from the store to the edge may take before somebody should look.
 const LIVE_WITHIN: Duration = Duration::from_secs(5);
@@ -48,17 +47,19 @@ pub fn parse_until(text: &str) -> Result<Timestamp, String> {
 }
 
 pub async fn on(id: &AppId, until: Option<Timestamp>, why: Option<String>, asked: &Asked) -> Result<(), Failure> {
-    state_that_may_change(id, asked)?;
-    let by = by();
-    let written = Written { state: AppState::Maintenance, by: &by, why: why.as_deref(), until };
-    let path = asked.store.path_of(&Key::of(Kind::State, id));
-    write_json(&path, &written).map_err(|error| Failure::system(path.display(), &error))?;
+    let store = asked.store().await?;
+    let expect = state_that_may_change(id, store.as_ref()).await?;
+    let author = Author::person(why);
+    let written = Written { state: AppState::Maintenance, by: &author.by, why: author.why.as_deref(), until };
+    let text = serde_json::to_string_pretty(&written).map_err(|error| Failure::data(error.to_string()))? + "\n";
+    store.commit(&Transaction::new(author.clone()).put(Key::of(Kind::State, id), expect, text)).await?;
     wait_until_live(id, true, asked).await
 }
 
 pub async fn off(id: &AppId, asked: &Asked) -> Result<(), Failure> {
-    state_that_may_change(id, asked)?;
-    if let Found::Entry(entry) = asked.store.look(&Key::of(Kind::App, id))
+    let store = asked.store().await?;
+    let expect = state_that_may_change(id, store.as_ref()).await?;
+    if let Found::Entry(entry) = look(store.as_ref(), &Key::of(Kind::App, id)).await?.1
         && let Some(layer) = entry.layer()
         && field(layer, "state")
             .is_some_and(|node| matches!(&node.value, karman_contract::read::Value::String(s) if s == "maintenance"))
@@ -66,26 +67,25 @@ pub async fn off(id: &AppId, asked: &Asked) -> Result<(), Failure> {
         let line = place_of(layer, "state").map_or(0, |place| place.line);
         return Err(Failure::usage(format!("{}:{line} says maintenance itself: change it there", entry.file)));
     }
-    let path = asked.store.path_of(&Key::of(Kind::State, id));
-    remove(&path).map_err(|error| Failure::system(path.display(), &error))?;
+    store.commit(&Transaction::new(Author::person(None)).remove(Key::of(Kind::State, id), expect)).await?;
     wait_until_live(id, false, asked).await
 }
 
 /// Refuses what this verb would spoil: an app that is not there, a state that a person wrote, and
-/// one that says something else than maintenance.
-fn state_that_may_change(id: &AppId, asked: &Asked) -> Result<(), Failure> {
-    if let Found::Nothing = asked.store.look(&Key::of(Kind::App, id)) {
-        let store = asked.store.root().display();
+/// one that says something else than maintenance. What the change of it has to expect.
+async fn state_that_may_change(id: &AppId, store: &dyn Store) -> Result<Expect, Failure> {
+    if let (_, Found::Nothing) = look(store, &Key::of(Kind::App, id)).await? {
+        let store = store.place();
         return Err(Failure::usage(format!("there is no app '{id}' in the store {store}: no apps/{id}.yaml")));
     }
     let key = Key::of(Kind::State, id);
-    let found = asked.store.look(&key);
+    let (expect, found) = look(store, &key).await?;
     let file = match &found {
-        Found::Nothing => return Ok(()),
+        Found::Nothing => return Ok(expect),
         Found::Entry(entry) => entry.file.clone(),
         Found::Broken(mistakes) => mistakes.file.clone(),
     };
-    if file != format!("{key}.json") {
+    if file.ends_with(".yaml") {
         return Err(Failure::usage(format!(
             "{file} was written by a person, and verbs leave such files alone: edit or remove it"
         )));
@@ -95,7 +95,12 @@ fn state_that_may_change(id: &AppId, asked: &Asked) -> Result<(), Failure> {
         let (word, by) = (state.state.as_str(), state.by.as_deref().unwrap_or("somebody"));
         return Err(Failure::usage(format!("{id} is {word} by {by} ({file}), which this would undo")));
     }
-    Ok(())
+    Ok(expect)
+}
+
+async fn look(store: &dyn Store, key: &Key) -> Result<(Expect, Found), StoreError> {
+    let seen = store.look(key).await?;
+    Ok((seen.expect(), Found::read(key, seen)))
 }
 
 async fn wait_until_live(id: &AppId, maintenance: bool, asked: &Asked) -> Result<(), Failure> {
@@ -117,19 +122,12 @@ async fn wait_until_live(id: &AppId, maintenance: bool, asked: &Asked) -> Result
             Err(error) => error.failure(asked.admin.socket()),
         };
         if Instant::now() > deadline {
-            return Err(match asked.publisher().pid {
-                Some(_) => not_live,
-                None => Failure::new(Exit::Unavailable, "written to the store, but no publisher runs: start 'karman publish'"),
+            return Err(match asked.publishers().await.is_running() {
+                true => not_live,
+                false => Failure::new(Exit::Unavailable, "written to the store, but no publisher runs: start 'karman publish'"),
             });
         }
         sleep(Duration::from_millis(50)).await;
     }
     if asked.json { print_json(&Answer { app: id, maintenance, live: true }) } else { print(&format!("{id} {done}\n")) }
-}
-
-/// Who asks, for those who find it later.
-pub fn by() -> String {
-    let user =
-        ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
-    user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }

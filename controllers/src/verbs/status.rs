@@ -1,34 +1,40 @@
 //! `karman status`: the proxy, the publisher, and what is wrong.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use karman_contract::document::DocumentName;
 use karman_contract::status::{DocumentStatus, Status};
 use serde::Serialize;
 
 use super::table::table;
-use super::{Asked, Publisher, ago, print, print_json, span};
+use super::{Asked, Published, Publishers, ago, print, print_json, span};
 use crate::failure::Failure;
-use crate::publish::report::Report;
+use crate::publish::report::{EdgeReport, Mistake};
 use crate::row;
+use crate::store::{Kind, StoreError};
 
 #[derive(Serialize)]
 struct Answer<'a> {
     proxy: Option<&'a Status>,
-    publisher: &'a Publisher,
+    edges: &'a BTreeMap<String, EdgeReport>,
+    publishers: &'a Publishers,
 }
 
 pub async fn run(asked: &Asked) -> Result<(), Failure> {
-    let publisher = asked.publisher();
+    let publishers = asked.publishers().await;
+    let edges = edges(asked).await;
     // What is known of the publisher is shown even if no proxy answers.
     let proxy = asked.admin.status().await.map_err(|error| error.failure(asked.admin.socket()));
     if asked.json {
-        print_json(&Answer { proxy: proxy.as_ref().ok(), publisher: &publisher })?;
+        print_json(&Answer { proxy: proxy.as_ref().ok(), edges: &edges, publishers: &publishers })?;
     } else {
         let now = Timestamp::now();
         let mut rows = proxy.as_ref().map(|status| proxy_rows(status, now)).unwrap_or_default();
-        rows.push(row!["publisher", publisher_line(asked, &publisher)]);
+        rows.extend(edges.iter().map(|(name, edge)| row!["reached", edge_line(name, edge, &publishers, now)]));
+        rows.extend(publisher_lines(asked, &publishers).into_iter().map(|line| row!["publisher", line]));
         print(&table(&rows))?;
-        print(&publisher.report.as_ref().map(wrongs).unwrap_or_default())?;
+        print(&wrongs(&publishers))?;
     }
     proxy.map(drop)
 }
@@ -70,35 +76,84 @@ fn document_line(document: Option<&DocumentStatus>, now: Timestamp) -> String {
     line
 }
 
-fn publisher_line(asked: &Asked, publisher: &Publisher) -> String {
-    let store = asked.store.root().display();
-    let Some(pid) = publisher.pid else {
-        return format!("none runs on {store}: 'karman publish --store {store}' starts one");
+/// What the publishers know of each edge.
+async fn edges(asked: &Asked) -> BTreeMap<String, EdgeReport> {
+    let read = async {
+        let store = asked.store().await.map_err(|failure| StoreError::Refused(failure.message))?;
+        store.read(&[Kind::Edge]).await
     };
-    let Some(report) = &publisher.report else { return format!("pid {pid} on {store}") };
-    let generation = report.store.generation;
+    let entries = read.await.map(|reading| reading.entries).unwrap_or_default();
+    let report = |seen: &crate::store::Seen| serde_json::from_str(&seen.text()?.text).ok();
+    entries.iter().filter_map(|(key, seen)| Some((key.id.to_string(), report(seen)?))).collect()
+}
+
+/// How far an edge is behind the store.
+fn edge_line(name: &str, edge: &EdgeReport, publishers: &Publishers, now: Timestamp) -> String {
+    let is_this = |published: &&Published| published.report.edge.as_ref().is_some_and(|edge| edge.name == name);
+    let store = publishers.edges.values().find(is_this).map(|published| published.report.store);
+    let has = edge.confirmed.get(&DocumentName::Apps);
+    let generation = has.map_or_else(|| "no generation".to_owned(), |stamp| format!("generation {}", stamp.generation));
+    let behind = match (store, has) {
+        (Some(store), Some(has)) if store.epoch == has.epoch => match store.generation.saturating_sub(has.generation) {
+            0 => ", up to date".to_owned(),
+            behind => format!(", {behind} behind the store"),
+        },
+        (Some(store), _) => format!(", the store is at {store}"),
+        (None, _) => String::new(),
+    };
+    let alive =
+        if edge.alive_until < now { format!(", not heard of since {}", ago(edge.alive_until, now)) } else { String::new() };
+    format!("{name} in {}, contract {}, {generation}{behind}{alive}", edge.region, edge.contract)
+}
+
+fn publisher_lines(asked: &Asked, publishers: &Publishers) -> Vec<String> {
+    let place = &asked.place;
+    if let Some(problem) = &publishers.problem {
+        return vec![format!("unknown: {problem}")];
+    }
+    if !publishers.is_running() {
+        return vec![format!("none runs on {place}: 'karman publish --store {place}' starts one")];
+    }
+    if publishers.edges.is_empty() {
+        return vec![format!("{} on {place}", publishers.holder.as_deref().unwrap_or_default())];
+    }
+    publishers.edges.iter().map(|(label, published)| publisher_line(asked, label.as_str(), published)).collect()
+}
+
+fn publisher_line(asked: &Asked, label: &str, published: &Published) -> String {
+    let Published { holder, report } = published;
+    let Some(holder) = holder else { return format!("none runs for {label} any more") };
     let is_well = report.mistakes.is_empty() && report.refused.is_empty() && report.held.is_none();
     let how = match &report.problem {
         Some(problem) => problem.as_str(),
         None if is_well => "all is live",
         None => "live, but for what is below",
     };
-    format!("pid {pid} on {store}, generation {generation}: {how}")
+    format!("{holder}, on {} for {}, generation {}: {how}", asked.place, report.at_socket, report.store.generation)
 }
 
-fn wrongs(report: &Report) -> String {
+fn wrongs(publishers: &Publishers) -> String {
     let mut text = String::new();
-    for mistake in &report.mistakes {
-        text.push_str(&format!("\nthe last good version goes on:\n{}\n", mistake.text));
+    // All edges of a store have the same mistakes.
+    let mut told: Vec<&Mistake> = Vec::new();
+    for mistake in publishers.edges.values().flat_map(|edge| &edge.report.mistakes) {
+        if !told.contains(&mistake) {
+            text.push_str(&format!("\nthe last good version goes on:\n{}\n", mistake.text));
+            told.push(mistake);
+        }
     }
-    for (id, reasons) in &report.refused {
-        text.push_str(&format!("\nthe proxy refused {id} and keeps what it has:\n"));
-        reasons.iter().for_each(|reason| text.push_str(&format!("  {reason}\n")));
-    }
-    if let Some(held) = &report.held {
-        let (gone, of) = (held.apps.len(), held.of);
-        text.push_str(&format!("\n{gone} of {of} apps are gone from the store, and the proxy keeps them.\n"));
-        text.push_str("If that is meant: karman publish --accept\n");
+    let several = publishers.edges.len() > 1;
+    for (label, Published { report, .. }) in &publishers.edges {
+        let proxy = if several { format!("the proxy of {label}") } else { "the proxy".to_owned() };
+        for (id, reasons) in &report.refused {
+            text.push_str(&format!("\n{proxy} refused {id} and keeps what it has:\n"));
+            reasons.iter().for_each(|reason| text.push_str(&format!("  {reason}\n")));
+        }
+        if let Some(held) = &report.held {
+            let (gone, of) = (held.apps.len(), held.of);
+            text.push_str(&format!("\n{gone} of {of} apps are gone from the store, and {proxy} keeps them.\n"));
+            text.push_str("If that is meant: karman publish --accept\n");
+        }
     }
     text
 }

@@ -1,51 +1,26 @@
-//! What a publisher remembers from one run to the next: the revision, and the last good version of
+//! What a publisher of a directory remembers from one run to the next: the last good version of
 //! every entry, so that a file that is broken when it starts costs nobody a route.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::write::{remove, write_json, write_soon};
-use super::{Directory, OWN, read_text};
+use super::write::{remove, write_soon};
+use super::{Directory, read_text};
 use crate::catalog::Accepted;
-use crate::store::{Entry, Found, Key, Kind, Revision};
+use crate::store::{Entry, Found, Key, Kind};
 
 impl Directory {
-    pub fn own_path(&self, name: &str) -> PathBuf {
-        self.root().join(OWN).join(name)
-    }
-
-    /// The revision that was written last; none in a store that was made just now.
-    pub fn revision(&self) -> io::Result<Option<Revision>> {
-        let path = self.own_path("revision.json");
-        let text = match read_text(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let revision = serde_json::from_str(&text).map_err(|error| {
-            let what = format!("{}: {error}; without this file the store takes a new epoch", path.display());
-            io::Error::new(io::ErrorKind::InvalidData, what)
-        })?;
-        Ok(Some(revision))
-    }
-
-    /// On disk before a proxy hears of it: a generation is never given twice.
-    pub fn write_revision(&self, revision: Revision) -> io::Result<()> {
-        write_json(&self.own_path("revision.json"), &revision)
-    }
-
     /// The last good version of every entry.
-    pub fn remembered(&self) -> Vec<(Key, Entry)> {
+    pub(super) fn good_versions(&self) -> Vec<(Key, Entry)> {
         let mirror = self.mirror();
-        let keys = Kind::ALL.into_iter().flat_map(|kind| mirror.keys(kind));
-        keys.filter_map(|key| self.recall(&key).map(|entry| (key, entry))).collect()
+        let keys = Kind::PUBLISHED.into_iter().flat_map(|kind| mirror.keys(kind));
+        keys.filter_map(|key| self.good_version(&key).map(|entry| (key, entry))).collect()
     }
 
     /// The last good version of one entry. What another release remembered and this one cannot read
     /// is no loss: the file itself is still there.
-    pub fn recall(&self, key: &Key) -> Option<Entry> {
-        let Found::Entry(entry) = self.mirror().look(key) else { return None };
+    pub(super) fn good_version(&self, key: &Key) -> Option<Entry> {
+        let Found::Entry(entry) = self.mirror().find(key) else { return None };
         Arc::into_inner(entry)
     }
 
@@ -54,19 +29,28 @@ impl Directory {
         Self::new(self.own_path("good"))
     }
 
-    /// Remembers the versions that came into use.
-    pub fn remember(&self, accepted: &Accepted) -> io::Result<()> {
+    /// Remembers the versions that came into use, and takes down in the history what people edited.
+    pub(super) fn keep(&self, accepted: &Accepted) -> io::Result<()> {
         let mirror = self.mirror();
+        let mut edited = Vec::new();
         for (key, entry) in accepted {
+            let mut before = None;
             for extension in key.kind.extensions() {
                 let name = format!("{key}.{extension}");
+                let path = mirror.root().join(&name);
+                if key.kind.has_history() && before.is_none() {
+                    before = read_text(&path).ok();
+                }
                 match entry {
                     // Not forced to disk: what a power cut takes from this copy still stands in the store.
-                    Some(entry) if entry.file == name => write_soon(&mirror.root().join(name), entry.text.as_bytes())?,
-                    _ => remove(&mirror.root().join(name))?,
+                    Some(entry) if entry.file == name => write_soon(&path, entry.text.as_bytes())?,
+                    _ => remove(&path)?,
                 }
             }
+            if key.kind.has_history() {
+                edited.push((key.clone(), before));
+            }
         }
-        Ok(())
+        self.record_edits(&edited, accepted)
     }
 }

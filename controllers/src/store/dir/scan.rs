@@ -14,8 +14,9 @@ use crate::store::{Key, Kind};
 const SETTLED: Duration = Duration::from_millis(1_000);
 
 /// What was seen of each file when it was last looked at.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Scan {
+    kinds: Vec<Kind>,
     seen: HashMap<PathBuf, Signature>,
 }
 
@@ -28,15 +29,20 @@ struct Signature {
 }
 
 impl Scan {
+    /// Nothing was looked at yet.
+    pub fn new(kinds: &[Kind]) -> Self {
+        Self { kinds: kinds.to_vec(), seen: HashMap::new() }
+    }
+
     /// The keys of all files that came, went or changed since the last call. The first finds all.
     pub fn changed(&mut self, store: &Directory) -> io::Result<BTreeSet<Key>> {
         let is_first = self.seen.is_empty();
         let mut seen = HashMap::with_capacity(self.seen.len());
         let mut changed = BTreeSet::new();
-        for folder in folders(store) {
+        for folder in folders(store, &self.kinds) {
             for entry in fs::read_dir(&folder)? {
                 let path = entry?.path();
-                let Some(key) = store.key_of(&path) else { continue };
+                let Some(key) = store.key_of(&path).filter(|key| self.kinds.contains(&key.kind)) else { continue };
                 // Gone since the folder was read: the next scan sees that.
                 let Ok(metadata) = fs::metadata(&path) else { continue };
                 let signature = Signature::of(&metadata);
@@ -63,8 +69,13 @@ impl Signature {
     }
 }
 
-fn folders(store: &Directory) -> BTreeSet<PathBuf> {
-    Kind::ALL.into_iter().map(|kind| store.folder(kind)).filter(|folder| folder.is_dir()).collect()
+/// The folders of some kinds that are there, those within a status among them.
+pub(super) fn folders(store: &Directory, kinds: &[Kind]) -> BTreeSet<PathBuf> {
+    let folders: BTreeSet<_> = kinds.iter().map(|kind| store.folder(*kind)).filter(|folder| folder.is_dir()).collect();
+    let has_status = kinds.contains(&Kind::Status);
+    let within = has_status.then(|| fs::read_dir(store.folder(Kind::Status))).into_iter().flatten().flatten().flatten();
+    let within: Vec<_> = within.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    folders.into_iter().chain(within).collect()
 }
 
 fn is_unsettled(metadata: &Metadata) -> bool {

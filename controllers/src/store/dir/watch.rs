@@ -3,18 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
-use tokio::time::sleep;
 
 use super::Directory;
+use super::scan::folders;
 use crate::store::{Key, Kind};
-
-/// Changes that come together are taken together: one save is several events, one deploy several files.
-const COALESCE: Duration = Duration::from_millis(25);
 
 /// With more changed keys than this, looking at everything costs no more.
 const KEYS_MAX: usize = 10_000;
@@ -22,6 +18,7 @@ const KEYS_MAX: usize = 10_000;
 /// The watched folders. Changes wait here, each key once, until they are asked for.
 pub struct Watch {
     store: Directory,
+    kinds: Vec<Kind>,
     watcher: Option<RecommendedWatcher>,
     changes: Arc<Changes>,
 }
@@ -42,19 +39,19 @@ pub struct Pending {
 
 impl Watch {
     /// Watches what can be watched. Where the kernel refuses, only the slow scan finds changes.
-    pub fn new(store: &Directory) -> (Self, Result<(), notify::Error>) {
+    pub fn new(store: &Directory, kinds: &[Kind]) -> (Self, Result<(), notify::Error>) {
         let changes = Arc::new(Changes::default());
         // The kernel's paths are absolute.
         let store = Directory::new(store.root().canonicalize().unwrap_or_else(|_| store.root().to_owned()));
         let watcher = notify::recommended_watcher({
-            let (store, changes) = (store.clone(), Arc::clone(&changes));
-            move |event: notify::Result<Event>| changes.add(&store, event)
+            let (store, kinds, changes) = (store.clone(), kinds.to_vec(), Arc::clone(&changes));
+            move |event: notify::Result<Event>| changes.add(&store, &kinds, event)
         });
         let (watcher, failed) = match watcher {
             Ok(watcher) => (Some(watcher), Ok(())),
             Err(error) => (None, Err(error)),
         };
-        let mut watch = Self { store, watcher, changes };
+        let mut watch = Self { store, kinds: kinds.to_vec(), watcher, changes };
         let watched = failed.and_then(|()| watch.renew());
         (watch, watched)
     }
@@ -62,16 +59,14 @@ impl Watch {
     /// Watches the folders again: one that was removed and made anew is another folder.
     pub fn renew(&mut self) -> Result<(), notify::Error> {
         let Some(watcher) = &mut self.watcher else { return Ok(()) };
-        let folders: BTreeSet<_> = Kind::ALL.into_iter().map(|kind| self.store.folder(kind)).collect();
-        folders.iter().filter(|folder| folder.is_dir()).try_for_each(|folder| watcher.watch(folder, RecursiveMode::NonRecursive))
+        folders(&self.store, &self.kinds).iter().try_for_each(|folder| watcher.watch(folder, RecursiveMode::NonRecursive))
     }
 
-    /// Waits for a change and for those that come with it. Nothing is lost when the wait is given up.
+    /// Waits for a change. Nothing is lost when the wait is given up.
     pub async fn changed(&self) -> Pending {
         while *self.changes.pending() == Pending::default() {
             self.changes.arrived.notified().await;
         }
-        sleep(COALESCE).await;
         std::mem::take(&mut self.changes.pending())
     }
 }
@@ -81,13 +76,14 @@ impl Changes {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, store: &Directory, event: notify::Result<Event>) {
+    fn add(&self, store: &Directory, kinds: &[Kind], event: notify::Result<Event>) {
         let mut pending = self.pending();
         match event {
             Ok(event) if event.need_rescan() => pending.all = true,
             Ok(event) if is_settled(event.kind) => {
-                pending.keys.extend(event.paths.iter().filter_map(|path| store.key_of(path)));
-                pending.all |= event.paths.iter().any(|path| is_folder_of(store, path));
+                let keys = event.paths.iter().filter_map(|path| store.key_of(path));
+                pending.keys.extend(keys.filter(|key| kinds.contains(&key.kind)));
+                pending.all |= event.paths.iter().any(|path| is_folder_of(store, kinds, path));
             }
             Ok(_) => return,
             Err(_) => pending.all = true,
@@ -115,6 +111,7 @@ fn is_settled(kind: EventKind) -> bool {
 }
 
 /// Whether a whole folder of entries came or went.
-fn is_folder_of(store: &Directory, path: &Path) -> bool {
-    Kind::ALL.into_iter().any(|kind| !kind.is_single() && store.folder(kind) == path)
+fn is_folder_of(store: &Directory, kinds: &[Kind], path: &Path) -> bool {
+    let is_within_status = kinds.contains(&Kind::Status) && path.parent() == Some(&store.folder(Kind::Status));
+    is_within_status && path.is_dir() || kinds.iter().any(|kind| !kind.is_single() && store.folder(*kind) == path)
 }

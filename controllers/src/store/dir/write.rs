@@ -1,19 +1,25 @@
 //! Writing a file so that readers see the old one or the new one, whole, whatever happens.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use serde::Serialize;
 
 /// Replaces a file by one that is on disk when this returns.
 pub fn write_durably(path: &Path, content: &[u8]) -> io::Result<()> {
-    write_through(path, content, true)
+    write_through(path, content, 0o666, true)
+}
+
+/// Replaces a file that only this user may read, durably.
+pub fn write_secretly(path: &Path, content: &[u8]) -> io::Result<()> {
+    write_through(path, content, 0o600, true)
 }
 
 /// Replaces a file at once; after a power cut it may be the one before.
 pub fn write_soon(path: &Path, content: &[u8]) -> io::Result<()> {
-    write_through(path, content, false)
+    write_through(path, content, 0o666, false)
 }
 
 /// Replaces a file by a value in JSON that a person can read too.
@@ -40,13 +46,13 @@ fn json(value: &impl Serialize) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-fn write_through(path: &Path, content: &[u8], durably: bool) -> io::Result<()> {
+fn write_through(path: &Path, content: &[u8], mode: u32, durably: bool) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     fs::create_dir_all(folder)?;
     // In the same folder, because a rename cannot cross file systems; named so that no reader takes it.
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
-    let written = write_new(&temporary, content, durably).and_then(|()| fs::rename(&temporary, path));
+    let written = write_new(&temporary, content, mode, durably).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         // The error that matters is the first.
         let _ = fs::remove_file(&temporary);
@@ -55,8 +61,8 @@ fn write_through(path: &Path, content: &[u8], durably: bool) -> io::Result<()> {
     if durably { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
-fn write_new(path: &Path, content: &[u8], durably: bool) -> io::Result<()> {
-    let mut file = File::create(path)?;
+fn write_new(path: &Path, content: &[u8], mode: u32, durably: bool) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
     file.write_all(content)?;
     if durably { file.sync_all() } else { Ok(()) }
 }

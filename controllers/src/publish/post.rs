@@ -1,0 +1,175 @@
+//! The loop beside one edge: what is wanted comes in, the edge is brought to it, and both are told of.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+use tracing::{info, warn};
+
+use super::accept;
+use super::edge::Edge;
+use super::intake::at;
+use super::ledger::Shared;
+use super::lifeline::Lifeline;
+use super::outcome::{Change, Trouble};
+use super::report::{EdgeReport, Report, Reporter};
+use super::target::{Label, Target};
+use super::wanted::Wanted;
+use crate::admin::Admin;
+use crate::store::Store;
+
+const CONFIRM_EVERY: Duration = Duration::from_secs(10);
+/// What was just sent and answered is confirmed by that; but not for longer than this.
+const CONFIRM_AT_LATEST: Duration = Duration::from_secs(50);
+/// How often a word of the operator is looked for while something waits for it.
+const ACCEPT_EVERY: Duration = Duration::from_millis(500);
+const RETRY_MIN: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(2);
+
+pub struct Post {
+    store: Arc<dyn Store>,
+    label: Label,
+    target: Target,
+    edge: Edge,
+    lifeline: Lifeline,
+    reporter: Reporter,
+    /// Whether an operator stands behind what the proxy doubts.
+    accept: bool,
+    trouble: Option<Trouble>,
+    retry_after: Duration,
+    changed_at: Option<Instant>,
+    confirmed_at: Option<Instant>,
+}
+
+impl Post {
+    pub fn new(store: Arc<dyn Store>, target: Target, label: Label, admin: Admin, ledger: Shared, accept: bool) -> Self {
+        Self {
+            store,
+            reporter: Reporter::new(label.clone()),
+            label,
+            target,
+            edge: Edge::new(admin, ledger),
+            lifeline: Lifeline::default(),
+            accept,
+            trouble: None,
+            retry_after: RETRY_MIN,
+            changed_at: None,
+            confirmed_at: None,
+        }
+    }
+
+    pub fn edge(&self) -> &Edge {
+        &self.edge
+    }
+
+    pub fn trouble(&self) -> Option<&Trouble> {
+        self.trouble.as_ref()
+    }
+
+    /// Keeps the edge at what is wanted, until nobody wants anything any more.
+    pub async fn keep(mut self, mut wanted: watch::Receiver<Arc<Wanted>>) {
+        let mut now = Arc::clone(&wanted.borrow_and_update());
+        self.publish(&now).await;
+        let mut confirm_at = Instant::now();
+        loop {
+            let retry_at = self.retry_at();
+            let accept_at = self.waits_for_a_word().then(|| Instant::now() + ACCEPT_EVERY);
+            tokio::select! {
+                changed = wanted.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    now = Arc::clone(&wanted.borrow_and_update());
+                }
+                () = self.lifeline.cut() => self.edge.lost(),
+                () = at(accept_at) => {}
+                () = sleep_until(confirm_at) => {
+                    self.confirm().await;
+                    confirm_at = Instant::now() + CONFIRM_EVERY;
+                }
+                () = at(retry_at) => {}
+            }
+            if self.waits_for_a_word() {
+                self.accept |= accept::given(self.store.as_ref(), &self.label, self.edge.stamp()).await;
+            }
+            self.publish(&now).await;
+        }
+    }
+
+    /// Brings the edge to what is wanted, once.
+    pub async fn publish(&mut self, wanted: &Wanted) {
+        match self.try_publish(wanted).await {
+            Ok(change) => {
+                if self.trouble.take().is_some() {
+                    info!("the proxy at {} is reached again", self.target);
+                }
+                self.retry_after = RETRY_MIN;
+                self.lifeline.hold(self.edge.admin());
+                if let Some(change) = change {
+                    self.changed_at = Some(Instant::now());
+                    info!("generation {} is live: {change}", self.edge.stamp().generation);
+                }
+            }
+            Err(trouble) => {
+                if self.trouble.as_ref().is_none_or(|before| !before.is_like(&trouble)) {
+                    warn!("{}: {trouble}; trying again, every {} s at the latest", self.target, RETRY_MAX.as_secs());
+                }
+                self.edge.lost();
+                self.trouble = Some(trouble);
+                self.retry_after = (self.retry_after * 2).min(RETRY_MAX);
+            }
+        }
+        let report = Report::new(self.target.to_string(), wanted, &self.edge, self.trouble.as_ref());
+        let is_news = self.reporter.report(self.store.as_ref(), report).await;
+        if is_news && self.trouble.is_none() {
+            self.report_edge().await;
+        }
+    }
+
+    async fn try_publish(&mut self, wanted: &Wanted) -> Result<Option<Change>, Trouble> {
+        let accept = std::mem::take(&mut self.accept);
+        let synced = self.edge.sync(wanted, accept).await;
+        match &synced {
+            // It was not heard.
+            Err(Trouble::Gone(_)) => self.accept = accept,
+            // A word is for what was held when it was given, not for what comes.
+            _ if accept => drop(accept::done(self.store.as_ref(), &self.label).await),
+            _ => {}
+        }
+        synced
+    }
+
+    async fn confirm(&mut self) {
+        let within = |at: Option<Instant>, span| at.is_some_and(|at| at.elapsed() < span);
+        if self.trouble.is_some() || within(self.changed_at, CONFIRM_EVERY) && within(self.confirmed_at, CONFIRM_AT_LATEST) {
+            return;
+        }
+        match self.edge.confirm().await {
+            Ok(differs) if differs.is_empty() => {
+                self.confirmed_at = Some(Instant::now());
+                self.report_edge().await;
+            }
+            Ok(differs) => warn!("the proxy has something else than was sent: {differs:?}; repairing"),
+            Err(_) => self.edge.lost(),
+        }
+    }
+
+    async fn report_edge(&self) {
+        if let Some(status) = self.edge.status() {
+            let report = EdgeReport::new(status, self.edge.stamps());
+            self.reporter.report_edge(self.store.as_ref(), &status.edge.name, &report).await;
+        }
+    }
+
+    /// Whether something is held until an operator accepts it.
+    fn waits_for_a_word(&self) -> bool {
+        self.edge.exceptions().removal().is_some() || matches!(self.trouble, Some(Trouble::Problem(_)))
+    }
+
+    fn retry_at(&self) -> Option<Instant> {
+        // Publishers of many edges shall not come back in step.
+        let jittered = self.retry_after.mul_f64(0.5 + fastrand::f64() / 2.0);
+        (self.trouble.is_some() || self.edge.status().is_none()).then(|| Instant::now() + jittered)
+    }
+}

@@ -1,0 +1,41 @@
+//! What every edge should have, put together once for all of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use karman_contract::app::App;
+use karman_contract::document::{Item, Page, Stamp};
+use karman_contract::name::AppId;
+
+use super::report::{Mistake, mistakes_of};
+use crate::catalog::Catalog;
+
+/// A document's items; one that did not change is the same value as before.
+pub type Items<I> = Arc<BTreeMap<<I as Item>::Key, Arc<I>>>;
+
+#[derive(Clone)]
+pub struct Wanted {
+    pub stamp: Stamp,
+    pub apps: Items<App>,
+    pub pages: Items<Page>,
+    /// Apps that stand in the store and cannot be used, and of which no good version is known: they
+    /// stay as each proxy has them.
+    pub unknown: BTreeSet<AppId>,
+    /// Why nothing may be published, if something that all apps share cannot be used.
+    pub problem: Option<String>,
+    pub mistakes: Vec<Mistake>,
+}
+
+impl Wanted {
+    pub fn new(catalog: &Catalog, stamp: Stamp) -> Self {
+        let shared = catalog.unusable_shared();
+        Self {
+            stamp,
+            apps: Arc::clone(catalog.apps()),
+            pages: Arc::new(catalog.pages()),
+            unknown: catalog.unusable_apps(),
+            problem: shared.map(|key| format!("{key} cannot be used, and no good version of it is known: nothing is published")),
+            mistakes: mistakes_of(catalog),
+        }
+    }
+}

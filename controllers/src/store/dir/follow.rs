@@ -1,0 +1,124 @@
+//! Following a directory: told by the kernel, looked at now and then anyway, doubted where it looks broken.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+use tracing::warn;
+
+use super::Directory;
+use super::scan::Scan;
+use super::watch::Watch;
+use crate::store::follow::Feed;
+use crate::store::{Key, Kind, Reading, Seen, Store as _, StoreError};
+
+/// Looking at every file, in case the kernel told us of a change and we did not hear.
+const SCAN_EVERY: Duration = Duration::from_secs(10);
+/// A file that is gone or broken gets a second look before that is believed: editors move files
+/// away before they write them, and some write in pieces.
+const SECOND_LOOK: Duration = Duration::from_millis(200);
+
+struct Follower {
+    store: Directory,
+    kinds: Vec<Kind>,
+    feed: Feed,
+    scan: Scan,
+    watch: Watch,
+    /// Keys that look gone or broken, to be looked at once more.
+    doubtful: BTreeSet<Key>,
+    second_look_at: Option<Instant>,
+}
+
+/// Feeds what stands in the directory, and then every change of it, for ever.
+pub(super) async fn feed(store: Directory, kinds: Vec<Kind>, feed: Feed) {
+    // The watch comes first, so that no change falls between the scan and the watch.
+    let (watch, watching) = Watch::new(&store, &kinds);
+    if let Err(error) = watching {
+        let seconds = SCAN_EVERY.as_secs();
+        warn!("changes are found by looking every {seconds} s only; the kernel does not tell of them: {error}");
+    }
+    let mut follower =
+        Follower { scan: Scan::new(&kinds), store, kinds, feed, watch, doubtful: BTreeSet::new(), second_look_at: None };
+    follower.look_at_first();
+    let mut scan_at = Instant::now() + SCAN_EVERY;
+    loop {
+        tokio::select! {
+            pending = follower.watch.changed() => {
+                if pending.all {
+                    scan_at = Instant::now();
+                }
+                follower.look(pending.keys);
+            }
+            () = at(follower.second_look_at) => follower.look_again(),
+            () = sleep_until(scan_at) => {
+                scan_at = Instant::now() + SCAN_EVERY;
+                follower.look_at_all();
+            }
+        }
+    }
+}
+
+impl Follower {
+    fn look_at_first(&mut self) {
+        match self.scan.changed(&self.store) {
+            Ok(keys) => {
+                let entries = keys.into_iter().map(|key| (key.clone(), self.store.see(&key))).collect();
+                self.feed.replace(Reading { entries, revision: 0 });
+            }
+            Err(error) => self.feed.trouble(StoreError::io(self.store.place(), &error)),
+        }
+    }
+
+    fn look_at_all(&mut self) {
+        // Folders that were made anew are watched again; those that are gone are named by the scan.
+        let _ = self.watch.renew();
+        match self.scan.changed(&self.store) {
+            Ok(keys) => self.look(keys),
+            Err(error) => self.feed.trouble(StoreError::io(self.store.place(), &error)),
+        }
+    }
+
+    /// Looks at some keys, and puts off what is gone or broken.
+    fn look(&mut self, keys: BTreeSet<Key>) {
+        let seen = keys.into_iter().map(|key| (key.clone(), self.store.see(&key)));
+        let (clear, doubtful): (Vec<_>, Vec<_>) = seen.partition(|(key, seen)| is_clear(key, seen));
+        if !doubtful.is_empty() {
+            self.doubtful.extend(doubtful.into_iter().map(|(key, _)| key));
+            self.second_look_at = Some(Instant::now() + SECOND_LOOK);
+        }
+        self.tell(clear);
+    }
+
+    /// Looks at what was doubtful, and believes what is found.
+    fn look_again(&mut self) {
+        self.second_look_at = None;
+        let doubtful = std::mem::take(&mut self.doubtful);
+        let mut seen: Vec<_> = doubtful.into_iter().map(|key| (key.clone(), self.store.see(&key))).collect();
+        let is_gone = |(_, seen): &(Key, Seen)| matches!(seen, Seen::Nothing);
+        // A folder that is gone says nothing about what was in it.
+        if seen.iter().any(is_gone) && !self.store.is_whole(&self.kinds) {
+            let root = self.store.place();
+            warn!("a folder of the store {root} is gone; what was in it goes on, until the folder is there again");
+            seen.retain(|seen| !is_gone(seen));
+        }
+        self.tell(seen);
+    }
+
+    fn tell(&self, seen: Vec<(Key, Seen)>) {
+        if !seen.is_empty() {
+            self.feed.add(seen, 0);
+        }
+    }
+}
+
+/// Whether this is surely what somebody meant to write.
+fn is_clear(key: &Key, seen: &Seen) -> bool {
+    matches!(seen, Seen::Text(_)) && crate::store::Found::read(key, seen.clone()).entry().is_some()
+}
+
+async fn at(then: Option<Instant>) {
+    match then {
+        Some(then) => sleep_until(then).await,
+        None => std::future::pending().await,
+    }
+}
