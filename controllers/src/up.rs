@@ -135,9 +135,9 @@ fn make_folders(dir: &Path) -> Result<(), Failure> {
 fn take_lock(dir: &Path) -> Result<Lock, Failure> {
     match Lock::take(&dir.join("run/up.lock")) {
         Ok(Locked::Ours(lock)) => Ok(lock),
-        Ok(Locked::Theirs(pid)) => {
-            let pid = pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
-            let message = format!("karman up{pid} runs in {} already; stop it, or choose another --dir", dir.display());
+        Ok(Locked::Theirs(holder)) => {
+            let holder = holder.map_or_else(String::new, |holder| format!(" ({holder})"));
+            let message = format!("karman up{holder} runs in {} already; stop it, or choose another --dir", dir.display());
             Err(Failure::new(Exit::NotNow, message))
         }
         Err(error) => Err(Failure::system(dir.display(), &error)),

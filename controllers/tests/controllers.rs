@@ -6,6 +6,8 @@
 mod edge;
 #[path = "controllers/editing.rs"]
 mod editing;
+#[path = "controllers/etcd.rs"]
+mod etcd;
 #[path = "controllers/examples.rs"]
 mod examples;
 #[path = "controllers/lone_admin.rs"]
@@ -14,6 +16,8 @@ mod lone_admin;
 mod program;
 #[path = "controllers/publishing.rs"]
 mod publishing;
+#[path = "controllers/stores.rs"]
+mod stores;
 #[path = "controllers/trying.rs"]
 mod trying;
 #[path = "controllers/up.rs"]

@@ -19,6 +19,8 @@ install_packages() {
     [[ -x /usr/sbin/knotd ]] || missing+=(knot)
     # Chromium alone has no letters to draw with.
     [[ -x /usr/bin/chromium ]] || missing+=(chromium fonts-liberation)
+    # The other kind of store; its package would start a server of its own.
+    command -v etcd >/dev/null || missing+=(etcd-server)
 
     if ((${#missing[@]} == 0)); then
         return

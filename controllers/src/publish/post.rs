@@ -102,7 +102,7 @@ impl Post {
         match self.try_publish(wanted).await {
             Ok(change) => {
                 if self.trouble.take().is_some() {
-                    info!("the proxy at {} is reached again", self.target);
+                    info!("the proxy is reached again: {}", self.target);
                 }
                 self.retry_after = RETRY_MIN;
                 self.lifeline.hold(self.edge.admin());

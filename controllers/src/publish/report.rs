@@ -155,9 +155,9 @@ impl Reporter {
     fn warn_of_news(&self, report: &Report) {
         let last = self.last.as_ref();
         for (id, reasons) in &report.refused {
-            if last.and_then(|last| last.refused.get(id)) != Some(reasons) {
+            if last.is_none_or(|last| last.refused.get(id) != Some(reasons)) {
                 let reasons: Vec<_> = reasons.iter().map(ToString::to_string).collect();
-                warn!("the proxy refused the new version of {id} and keeps what it has: {}", reasons.join("; "));
+                warn!("the proxy refused {id} and keeps what it has: {}", reasons.join("; "));
             }
         }
         if let Some(HeldRemoval { apps, of }) = &report.held

@@ -1,6 +1,5 @@
 //! What is sent to a proxy, and what is kept from it, as tables.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use karman_contract::app::App;
@@ -18,7 +17,7 @@ fn apps(words: &str) -> Items<App> {
     };
     let text: Vec<_> = words.split_whitespace().map(app).collect();
     let document: AppsDocument = from_json(&format!(r#"{{"generation":1,"apps":{{{}}}}}"#, text.join(","))).unwrap();
-    document.items.into_iter().map(|(id, app)| (id, Arc::new(app))).collect()
+    Arc::new(document.items.into_iter().map(|(id, app)| (id, Arc::new(app))).collect())
 }
 
 fn stamp(epoch: u64, generation: u64) -> Stamp {
@@ -99,6 +98,6 @@ fn a_doubted_removal_holds_back_nothing_else() {
     assert_eq!(ids(&exceptions.apply(&apps("a:2 e"), &held)), "a:2 b:1 c:1 d:1 e:1", "and goes on");
     assert_eq!(ids(&exceptions.apply(&apps("a:2 b e"), &held)), "a:2 b:1 e:1", "another removal is asked for anew");
     assert_eq!(exceptions.removal(), None);
-    let nothing: Items<App> = BTreeMap::new();
+    let nothing = Items::<App>::default();
     assert!(!exceptions.hold_removal(&apps("a"), &nothing));
 }

@@ -69,15 +69,21 @@ impl Etcd {
         let mut tries = 0;
         loop {
             tries += 1;
-            let error = match timeout(CALL_TIME_MAX, call(self.client.clone())).await {
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(error)) => unreachable(error),
-                Err(_) => too_slow(),
-            };
-            if tries == TRIES_MAX || matches!(error, StoreError::Refused(_)) {
-                return Err(error);
+            match self.call_once(&call).await {
+                Err(StoreError::Unreachable(_)) if tries < TRIES_MAX => tokio::time::sleep(AGAIN).await,
+                answer => return answer,
             }
-            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    async fn call_once<T, F>(&self, call: impl Fn(Client) -> F + Send + Sync) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, Error>> + Send,
+        T: Send,
+    {
+        match timeout(CALL_TIME_MAX, call(self.client.clone())).await {
+            Ok(answer) => answer.map_err(unreachable),
+            Err(_) => Err(too_slow()),
         }
     }
 

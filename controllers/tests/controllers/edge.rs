@@ -105,7 +105,8 @@ impl Edge {
 
     /// What the publisher says in the store.
     pub(crate) fn report(&self) -> Value {
-        let text = fs::read_to_string(self.path("status/publish.json")).unwrap_or_default();
+        let mut reports = fs::read_dir(self.path("status/publish")).into_iter().flatten().flatten();
+        let text = reports.next().and_then(|report| fs::read_to_string(report.path()).ok()).unwrap_or_default();
         serde_json::from_str(&text).unwrap_or(Value::Null)
     }
 

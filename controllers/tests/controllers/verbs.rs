@@ -62,7 +62,9 @@ fn status_and_apps_show_what_is_live() {
     }
     let json = edge.karman(&["status", "--json"]).json();
     assert_eq!(json["proxy"]["documents"]["apps"]["generation"], 1);
-    assert_eq!(json["publisher"]["report"]["up_to_date"], true);
+    let published = json["publishers"]["edges"].as_object().unwrap().values().next().unwrap();
+    assert_eq!(published["report"]["up_to_date"], true);
+    assert_eq!(json["edges"]["edge-1"]["contract"], 1);
 
     let apps = edge.karman(&["apps"]).stdout;
     assert_eq!(apps, "APP  STATE    OWNER  INSTANCES  HOSTS\na    running  a      1 ready    a.test *.a.test\n");

@@ -2,37 +2,56 @@
 
 use etcd_client::{Compare, CompareOp, Txn, TxnOp};
 
-use super::{Etcd, is_absent, version};
-use crate::store::lease::Fence;
-use crate::store::{Expect, StoreError, Transaction, Write};
+use tokio::time::sleep;
 
-/// How often a transaction is put together anew because only what it did not compare had changed.
-const TRIES_MAX: usize = 5;
+use super::{AGAIN, Etcd, is_absent, version};
+use crate::store::lease::Fence;
+use crate::store::{Change, Expect, Key, StoreError, Transaction, Write};
+
+/// How often a transaction is tried: put together anew because only what it did not compare had
+/// changed, or because nobody answered.
+const TRIES_MAX: usize = 6;
+
+/// A transaction as etcd takes it.
+struct Prepared {
+    txn: Txn,
+    /// What it writes into the history, by which we know it again.
+    changes: Vec<(Key, Change)>,
+}
 
 impl Etcd {
     pub(super) async fn write_together(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
         if let Some(mistake) = transaction.mistake() {
             return Err(StoreError::Refused(mistake));
         }
-        for _ in 0..TRIES_MAX {
-            let (compares, operations) = self.put_together(transaction).await?;
-            let txn = Txn::new().when(compares).and_then(operations);
-            let answer = self.call(|client| commit(client, txn.clone())).await?;
-            if answer.succeeded() {
-                return Ok(());
+        // What was sent and not answered may have been done.
+        let mut unanswered = None;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let prepared = self.prepare(transaction).await?;
+            let error = match self.call_once(|client| commit(client, prepared.txn.clone())).await {
+                Ok(answer) if answer.succeeded() => return Ok(()),
+                Ok(_) if self.is_done(transaction, unanswered.as_ref()).await? => return Ok(()),
+                Ok(_) => {
+                    self.say_why(transaction).await?;
+                    StoreError::Unreachable("the history of the entries changes all the time".to_owned())
+                }
+                Err(error @ StoreError::Unreachable(_)) => {
+                    unanswered = Some(prepared);
+                    sleep(AGAIN).await;
+                    error
+                }
+                Err(error) => return Err(error),
+            };
+            if tries == TRIES_MAX {
+                return Err(error);
             }
-            if self.is_done(transaction).await? {
-                // An earlier try was heard, and its answer was lost.
-                return Ok(());
-            }
-            self.say_why(transaction).await?;
         }
-        let key = transaction.writes.first().map(|write| write.key.clone());
-        Err(key.map_or_else(|| StoreError::Refused("nothing to write".to_owned()), StoreError::Changed))
     }
 
-    async fn put_together(&self, transaction: &Transaction<'_>) -> Result<(Vec<Compare>, Vec<TxnOp>), StoreError> {
-        let (mut compares, mut operations) = (Vec::new(), Vec::new());
+    async fn prepare(&self, transaction: &Transaction<'_>) -> Result<Prepared, StoreError> {
+        let (mut compares, mut operations, mut changes) = (Vec::new(), Vec::new(), Vec::new());
         match transaction.under.map(|lease| (lease, &lease.fence)) {
             Some((_, Fence::Key { key, created, .. })) => {
                 compares.push(Compare::create_revision(key.as_str(), CompareOp::Equal, *created));
@@ -54,26 +73,31 @@ impl Etcd {
                 None => TxnOp::delete(name.as_str(), None),
             });
             if key.kind.has_history() {
-                let (compare, mut recorded) = self.record(key, &transaction.author, text.as_deref()).await?;
+                let (change, compare, mut recorded) = self.record(key, &transaction.author, text.as_deref()).await?;
+                changes.push((key.clone(), change));
                 compares.push(compare);
                 operations.append(&mut recorded);
             }
         }
-        Ok((compares, operations))
+        Ok(Prepared { txn: Txn::new().when(compares).and_then(operations), changes })
     }
 
-    /// Whether all entries are as the transaction would leave them, in one revision.
-    async fn is_done(&self, transaction: &Transaction<'_>) -> Result<bool, StoreError> {
-        let mut revisions = Vec::new();
+    /// Whether a try that was not answered was done all the same: its texts stand there, and its
+    /// changes are the newest of the history.
+    async fn is_done(&self, transaction: &Transaction<'_>, unanswered: Option<&Prepared>) -> Result<bool, StoreError> {
+        let Some(unanswered) = unanswered else { return Ok(false) };
+        for (key, change) in &unanswered.changes {
+            if self.last_change(key).await?.as_ref() != Some(change) {
+                return Ok(false);
+            }
+        }
         for Write { key, text, .. } in &transaction.writes {
             let (entry, _) = self.get(&self.name_of(key)).await?;
             if entry.as_ref().map(|entry| entry.value()) != text.as_deref().map(str::as_bytes) {
                 return Ok(false);
             }
-            revisions.extend(entry.map(|entry| entry.mod_revision()));
         }
-        revisions.dedup();
-        Ok(revisions.len() == 1)
+        Ok(true)
     }
 
     /// Names what stood in the way; nothing does if only the history was written to meanwhile.

@@ -15,18 +15,24 @@ impl Etcd {
         entries.iter().map(read).collect()
     }
 
-    /// What writes down one change, and what has to hold for it: that nobody takes its number.
+    /// The newest change of an entry.
+    pub(super) async fn last_change(&self, key: &Key) -> Result<Option<Change>, StoreError> {
+        let folder = self.history_of(key);
+        let (from, end) = (format!("{folder}/"), format!("{folder}0"));
+        let newest = GetOptions::new().with_range(end.as_str()).with_sort(SortTarget::Key, SortOrder::Descend).with_limit(1);
+        let answer = self.call(|client| get(client, from.clone().into_bytes(), newest.clone())).await?;
+        answer.kvs().first().map(read).transpose()
+    }
+
+    /// A change, what writes it down, and what has to hold for it: that nobody takes its number.
     pub(super) async fn record(
         &self,
         key: &Key,
         author: &Author,
         text: Option<&str>,
-    ) -> Result<(Compare, Vec<TxnOp>), StoreError> {
+    ) -> Result<(Change, Compare, Vec<TxnOp>), StoreError> {
         let folder = self.history_of(key);
-        let (from, end) = (format!("{folder}/"), format!("{folder}0"));
-        let newest = GetOptions::new().with_range(end.as_str()).with_sort(SortTarget::Key, SortOrder::Descend).with_limit(1);
-        let answer = self.call(|client| get(client, from.clone().into_bytes(), newest.clone())).await?;
-        let last = answer.kvs().first().map(read).transpose()?.map_or(0, |change| change.number);
+        let last = self.last_change(key).await?.map_or(0, |change| change.number);
         let Author { by, why } = author.clone();
         let change = Change { number: last + 1, at: Timestamp::now(), by, why, text: text.map(str::to_owned) };
         let name = change_name(&folder, change.number);
@@ -35,7 +41,7 @@ impl Etcd {
         if let Some(oldest) = change.number.checked_sub(CHANGES_MAX as u64).filter(|oldest| *oldest > 0) {
             operations.push(TxnOp::delete(change_name(&folder, oldest), None));
         }
-        Ok((is_absent(&name), operations))
+        Ok((change, is_absent(&name), operations))
     }
 
     fn history_of(&self, key: &Key) -> String {
