@@ -13,7 +13,7 @@ use crate::failure::Failure;
 #[derive(Clone)]
 pub enum Place {
     Directory(PathBuf),
-    Etcd(Address),
+    Etcd(Box<Address>),
 }
 
 impl Place {
@@ -26,7 +26,7 @@ impl Place {
                 let message = format!("there is no store at {path}: name one with --store DIR, or let 'karman up' make one");
                 Err(Failure::usage(message))
             }
-            Self::Etcd(address) => Ok(Arc::new(Etcd::open(address.clone()).await?)),
+            Self::Etcd(address) => Ok(Arc::new(Etcd::open(address.as_ref().clone()).await?)),
         }
     }
 }
@@ -36,8 +36,8 @@ impl FromStr for Place {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once("://") {
-            Some(("etcd", rest)) => Address::parse(rest, false).map(Self::Etcd),
-            Some(("etcds", rest)) => Address::parse(rest, true).map(Self::Etcd),
+            Some(("etcd", rest)) => Address::parse(rest, false).map(Box::new).map(Self::Etcd),
+            Some(("etcds", rest)) => Address::parse(rest, true).map(Box::new).map(Self::Etcd),
             Some((scheme, _)) => Err(format!("found '{}://', wanted a directory, etcd:// or etcds://", scheme.escape_debug())),
             None if text.is_empty() => Err("wanted a directory, etcd:// or etcds://".to_owned()),
             None => Ok(Self::Directory(PathBuf::from(text))),

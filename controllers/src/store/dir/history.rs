@@ -37,7 +37,7 @@ impl Directory {
         let last = numbers.last().copied().unwrap_or(0);
         let last_text = read_text(&self.change_path(key, last)).ok();
         let last_change = last_text.and_then(|text| serde_json::from_str::<Change>(&text).ok());
-        if last_change.map_or(text.is_none(), |last| last.text.as_deref() == text) {
+        if last_change.map_or_else(|| text.is_none(), |last| last.text.as_deref() == text) {
             return Ok(());
         }
         let Author { by, why } = author.clone();
