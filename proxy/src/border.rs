@@ -2,7 +2,7 @@
 
 mod refuse;
 
-use std::time::Instant as Clock;
+use std::time::{Duration, Instant as Clock};
 
 use bytes::{Buf, BytesMut};
 use karman_contract::code::Code;
@@ -12,9 +12,13 @@ use self::refuse::refuse;
 use crate::connection::Connection;
 use crate::edge::Edge;
 use crate::head::{Head, HeadLimits, Refusal, Scan, Verdict};
+use crate::overload::Level;
 
 const CUT_OFF: Refusal = Refusal::new(Code::BadRequest, "a head that ends in the middle");
 const TOO_SLOW: Refusal = Refusal::new(Code::RequestTimeout, "a head that came too slowly");
+
+/// How long a new connection may say nothing when the edge is full.
+const SILENCE_MAX: Duration = Duration::from_secs(1);
 
 /// The next head on a connection, good and in the form in which it goes on. `None`: there is none, and
 /// whoever has to hear why has heard it.
@@ -26,8 +30,10 @@ pub async fn next_head(connection: &mut Connection, edge: &Edge, is_first: bool)
     let head_limits =
         HeadLimits { target_bytes: limits.request_target_bytes, fields_bytes: limits.header_bytes, fields: limits.header_fields };
     let mut closing = edge.closing.subscribe();
+    let mut level = edge.level.subscribe();
     let mut scan = Scan::default();
     let mut deadline = Instant::now() + if is_first { limits.head } else { limits.keepalive };
+    let since = Instant::now();
     let mut begun = None;
     loop {
         if !connection.ahead().is_empty() {
@@ -45,6 +51,12 @@ pub async fn next_head(connection: &mut Connection, edge: &Edge, is_first: bool)
             biased;
             read = timeout_at(deadline, connection.read_ahead()) => read,
             _ = closing.wait_for(|closing| *closing), if begun.is_none() => break,
+            Ok(()) = level.changed(), if begun.is_none() => {
+                if must_go(connection, *level.borrow(), is_first, since) {
+                    break;
+                }
+                continue;
+            }
         };
         match (read, begun) {
             (Ok(Ok(true)), _) => {}
@@ -55,6 +67,16 @@ pub async fn next_head(connection: &mut Connection, edge: &Edge, is_first: bool)
         }
     }
     None
+}
+
+/// Whether a connection that says nothing has to make room.
+fn must_go(connection: &Connection, level: Level, is_first: bool, since: Instant) -> bool {
+    match level {
+        Level::Calm => false,
+        _ if connection.is_over_share() => true,
+        Level::Tight => false,
+        Level::Full => is_first && since.elapsed() >= SILENCE_MAX,
+    }
 }
 
 fn take(connection: &mut Connection, head: Head) -> BytesMut {

@@ -12,8 +12,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -28,8 +28,10 @@ use tokio::net::TcpStream;
 
 use self::waiting::{ANSWER_TOO_SLOW, BODY_TOO_SLOW, Waiting};
 use crate::clock;
+use crate::exchange::Counted;
 use crate::framing::Framing;
 use crate::pace::{Pace, Slowest};
+use crate::vitals::{AppVitals, lock};
 
 pub use self::waiting::Fault;
 
@@ -52,6 +54,8 @@ pub struct Connection {
     reading: Waiting,
     writing: Waiting,
     fault: Option<Fault>,
+    /// The app that its last request was for.
+    app: Mutex<Option<Counted>>,
 }
 
 /// A connection whose first request has not come yet, counted for as long as that is so.
@@ -120,6 +124,7 @@ impl Connection {
             reading: Waiting::new(),
             writing: Waiting::new(),
             fault: None,
+            app: Mutex::new(None),
         }
     }
 
@@ -139,6 +144,25 @@ impl Connection {
         if let Some(fresh) = &self.fresh {
             fresh.hear();
         }
+    }
+
+    /// Counts the connection at an app, until it asks for another. `false`: that has as many as it may (0:
+    /// any number).
+    pub fn serve(&self, app: &Arc<AppVitals>, most: u32) -> bool {
+        let mut counted = lock(&self.app);
+        if counted.as_ref().is_some_and(|counted| counted.is_of(app)) {
+            return true;
+        }
+        if most != 0 && app.connections.load(Relaxed) + app.sockets.load(Relaxed) >= most {
+            return false;
+        }
+        *counted = Some(Counted::new(app, |vitals| &vitals.connections));
+        true
+    }
+
+    /// Whether the owner of its app has more than a fair share of the connections.
+    pub fn is_over_share(&self) -> bool {
+        lock(&self.app).as_ref().is_some_and(Counted::is_over_share)
     }
 
     /// Why reading or writing failed, if it was not the client that ended it.

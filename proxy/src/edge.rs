@@ -16,8 +16,10 @@ use crate::events::Events;
 use crate::health::Health;
 use crate::leave::Leave;
 use crate::live::Live;
+use crate::overload::{Level, Memory};
 use crate::page_table::Pages;
 use crate::proxy_protocol::Refusals;
+use crate::rates::Rates;
 use crate::settings::Settings;
 use crate::sticky::CookieKeys;
 use crate::table::Apps;
@@ -41,6 +43,10 @@ pub struct Edge {
     /// Where requests are counted that belong to no app: one bucket, whatever hosts they name.
     pub nobody: AppVitals,
     pub counts: Counts,
+    pub rates: Rates,
+    pub memory: Memory,
+    /// How much of the process's connections and memory is used; told anew while it is not calm.
+    pub level: watch::Sender<Level>,
     /// One for each client connection that may be open, tunnels included.
     pub slots: Arc<Semaphore>,
     /// Set once: the listeners are bound and the saved tables are live.

@@ -17,6 +17,7 @@ use crate::info::Lesson;
 use crate::pick::Stickiness;
 use crate::sticky::Bound;
 use crate::table::{App, Apps};
+use crate::turns::Turn;
 use crate::vitals::{AppVitals, InFlight, InstanceVitals};
 
 /// The instance that a request was given.
@@ -45,6 +46,10 @@ pub struct Exchange {
     pub table: Option<Arc<Apps>>,
     pub app: Option<Arc<App>>,
     pub in_flight: Option<Counted>,
+    /// Its turn at the app, while it is worked on.
+    pub turn: Option<Turn>,
+    /// Its place among the app's sockets, until it is one.
+    pub place: Option<Counted>,
     pub bound: Option<Bound>,
     pub chosen: Option<Chosen>,
     /// The choice was made before pingora asks for it.
@@ -88,6 +93,8 @@ impl Default for Exchange {
             table: None,
             app: None,
             in_flight: None,
+            turn: None,
+            place: None,
             bound: None,
             chosen: None,
             is_chosen: false,
@@ -166,6 +173,16 @@ impl Counted {
     pub fn new(vitals: &Arc<AppVitals>, of: fn(&AppVitals) -> &AtomicU32) -> Self {
         of(vitals).fetch_add(1, Relaxed);
         Self { vitals: Arc::clone(vitals), of }
+    }
+
+    /// Whether it counts at this app.
+    pub fn is_of(&self, app: &Arc<AppVitals>) -> bool {
+        Arc::ptr_eq(&self.vitals, app)
+    }
+
+    /// Whether the app's owner uses more than a fair share.
+    pub fn is_over_share(&self) -> bool {
+        self.vitals.over_share.load(Relaxed)
     }
 }
 

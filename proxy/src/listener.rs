@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pingora_core::apps::{HttpPersistentSettings, HttpServerApp};
 use pingora_core::protocols::http::ServerSession;
@@ -22,6 +22,9 @@ const BACKLOG: u32 = 4_096;
 /// After an accept that failed for want of something (files, memory), which a moment may bring back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How often that is said: it may come and go many times a second.
+const WARN_EVERY: Duration = Duration::from_secs(60);
+
 /// Binds an address; port 0 lets the system choose.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
@@ -33,7 +36,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// Accepts until `stop` says so. Connections that are open then go on.
 pub async fn accept(listener: TcpListener, http: Arc<HttpProxy<Proxy>>, edge: Arc<Edge>, mut stop: ShutdownWatch) {
     let Ok(local) = listener.local_addr() else { return };
-    let mut failing = false;
+    let mut warned: Option<Instant> = None;
     while !*stop.borrow() {
         // Without a free slot no more are accepted: they wait in the backlog, where they cost nothing.
         let accepted = async {
@@ -46,7 +49,6 @@ pub async fn accept(listener: TcpListener, http: Arc<HttpProxy<Proxy>>, edge: Ar
         };
         match (accepted, slot) {
             (Ok((stream, peer)), Ok(slot)) => {
-                failing = false;
                 let (fresh, http, edge, stop) =
                     (Fresh::new(&edge.counts.fresh), Arc::clone(&http), Arc::clone(&edge), stop.clone());
                 tokio::spawn(async move {
@@ -58,9 +60,9 @@ pub async fn accept(listener: TcpListener, http: Arc<HttpProxy<Proxy>>, edge: Ar
                 });
             }
             (Err(e), _) => {
-                if !failing {
+                if warned.is_none_or(|at| at.elapsed() > WARN_EVERY) {
                     tracing::warn!(%local, error = %e, "connections cannot be accepted; trying on");
-                    failing = true;
+                    warned = Some(Instant::now());
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }

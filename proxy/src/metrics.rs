@@ -74,6 +74,9 @@ impl Scrape {
         family(encoder, "karman_request_seconds", "Time from head to last byte, by app", MetricType::Histogram, |metric| {
             apps.iter().try_for_each(|(app, vitals)| histogram(metric, app, vitals))
         })?;
+        family(encoder, "karman_queued", "Requests that wait for their turn, by app", MetricType::Gauge, |metric| {
+            apps.iter().try_for_each(|(app, vitals)| gauge(metric, &[("app", app)], vitals.turns.waiting().into()))
+        })?;
         let gauges: [(&str, &str, Count<AtomicU32>); 4] = [
             ("karman_in_flight", "Requests that are being answered, by app", |app| &app.in_flight),
             ("karman_held", "Requests that wait for an instance, by app", |app| &app.held),
@@ -121,6 +124,7 @@ impl Scrape {
             |metric| {
                 let limits = &edge.settings.limits;
                 gauge(metric, &[("limit", "connections")], edge.connections() as f64 / limits.connections as f64)?;
+                gauge(metric, &[("limit", "memory")], edge.memory.used_ratio())?;
                 gauge(
                     metric,
                     &[("limit", "held_requests")],

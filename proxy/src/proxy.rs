@@ -1,5 +1,6 @@
 //! The life of a request: pingora's phases, in the order they happen.
 
+mod admit;
 mod choose;
 mod gate;
 mod region;
@@ -11,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, COOKIE, HOST, SET_COOKIE};
+use http::header::{HOST, SET_COOKIE};
 use http::{HeaderValue, Method, StatusCode, Version};
 use jiff::Timestamp;
-use karman_contract::app::{AppState, Sticky};
+use karman_contract::app::Sticky;
 use karman_contract::code::Code;
 use pingora_core::protocols::Digest;
 use pingora_core::upstreams::peer::{H1UpgradePolicy, HttpPeer};
@@ -30,7 +31,7 @@ use crate::failure;
 use crate::headers::{self, REQUEST_ID};
 use crate::info::ANSWER_BYTES_MAX;
 use crate::routing;
-use crate::sticky::{self, Bound, COOKIE_SECURE};
+use crate::sticky::{self, Bound};
 use crate::upstream::ConnectFailure;
 
 /// What an unread request body may cost before the connection is given up.
@@ -68,7 +69,7 @@ impl ProxyHttp for Proxy {
             Err(Code::UnknownHost) if Self::asks_region(x) => return self.tell_region(session, x).await.map(|()| true),
             found => found.map_err(|code| stop(x, code))?,
         }
-        self.admit(session, x).map_err(|code| stop(x, code))?;
+        self.admit(session, x).await.map_err(|code| stop(x, code))?;
         match x.caller {
             Caller::Socket => self.upgrade(session, x).await.map(|()| true),
             Caller::SockJs if Self::asks_info(x) => self.info(session, x).await,
@@ -294,36 +295,6 @@ impl Proxy {
         }
         x.in_flight = Some(Counted::new(&app.vitals, |vitals| &vitals.in_flight));
         x.app = Some(app);
-        Ok(())
-    }
-
-    /// Whether the app takes this request now.
-    fn admit(&self, session: &Session, x: &mut Exchange) -> Result<(), Code> {
-        let Some(app) = &x.app else { return Err(Code::Internal) };
-        match app.wire.state {
-            AppState::Running => {}
-            AppState::Asleep => return Err(Code::AppAsleep),
-            AppState::Maintenance => return Err(Code::AppMaintenance),
-            AppState::Stopped => return Err(Code::AppStopped),
-            AppState::Suspended => return Err(Code::AppSuspended),
-        }
-        let denied = |deny: &karman_contract::app::Deny| {
-            deny.net.contains(&x.origin.client) && deny.until.is_none_or(|until| until > Timestamp::now())
-        };
-        if app.wire.deny.iter().any(denied) {
-            return Err(Code::Blocked);
-        }
-        let request = session.req_header();
-        let length = request.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        let allowed = app.wire.limits.body_bytes;
-        if allowed != 0 && length.is_some_and(|length| length > allowed) {
-            return Err(Code::BodyTooLarge);
-        }
-        if app.wire.sticky == Sticky::Cookie {
-            let name = if x.origin.secure { COOKIE_SECURE } else { sticky::COOKIE };
-            let fields = request.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
-            x.bound = self.edge.keys.pin().find(&app.id, name, fields);
-        }
         Ok(())
     }
 

@@ -29,9 +29,11 @@ use crate::handover::{self, Inherited};
 use crate::health::Health;
 use crate::leave::Leave;
 use crate::listener;
+use crate::overload::{self, Memory};
 use crate::page_table::Pages;
 use crate::probe;
 use crate::proxy::Proxy;
+use crate::rates::Rates;
 use crate::settings::Settings;
 use crate::table::{Apps, Change};
 use crate::tunnel::Tunnels;
@@ -80,6 +82,7 @@ pub async fn run(settings: Settings, upgrade: bool) -> Result<(), StartError> {
     tokio::spawn(Arc::clone(&edge.tunnels).sweep());
     let leaving = Arc::clone(&edge);
     tokio::spawn(async move { leaving.leave.run(&leaving.tunnels).await });
+    tokio::spawn(overload::watch(Arc::clone(&edge)));
     let mut accepting = JoinSet::new();
     for client in duplicates(&clients)? {
         accepting.spawn(listener::accept(client, Arc::clone(&http), Arc::clone(&edge), stopped.clone()));
@@ -158,6 +161,9 @@ fn load(settings: Settings) -> Result<(Admin, Vec<Change>), StartError> {
         tunnels,
         nobody: AppVitals::default(),
         counts: Counts::default(),
+        rates: Rates::default(),
+        memory: Memory::new(settings.limits.memory_bytes as u64),
+        level: watch::Sender::default(),
         slots: Arc::new(Semaphore::new(settings.limits.connections)),
         ready: AtomicBool::new(false),
         closing: watch::Sender::new(false),

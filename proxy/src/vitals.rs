@@ -17,6 +17,7 @@ use crate::admission::Admission;
 use crate::clock;
 use crate::health::RunningCheck;
 use crate::info::InfoAnswers;
+use crate::turns::Turns;
 
 /// Locks, also after a panic elsewhere: every value guarded so is whole at any time.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -174,6 +175,13 @@ pub struct AppVitals {
     pub seconds_sum_micros: AtomicU64,
     pub in_flight: AtomicU32,
     pub retries_in_flight: AtomicU32,
+    pub turns: Arc<Turns>,
+    /// Client connections whose last request was for this app; those of tunnels are counted as sockets.
+    pub connections: AtomicU32,
+    /// Requests that are sockets, or are about to be: upgrades under way, and SockJS without WebSockets.
+    pub places: AtomicU32,
+    /// The edge is short of something, and this app's owner uses more of it than a fair share.
+    pub over_share: AtomicBool,
     pub held: AtomicU32,
     /// New sockets that wait for their instance to take them.
     pub waiting: AtomicU32,
@@ -202,6 +210,10 @@ impl Default for AppVitals {
             seconds_sum_micros: AtomicU64::new(0),
             in_flight: AtomicU32::new(0),
             retries_in_flight: AtomicU32::new(0),
+            turns: Arc::default(),
+            connections: AtomicU32::new(0),
+            places: AtomicU32::new(0),
+            over_share: AtomicBool::new(false),
             held: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
             info: InfoAnswers::default(),

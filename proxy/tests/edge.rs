@@ -40,6 +40,9 @@ mod introductions;
 /// Edges and regions that are drained.
 #[path = "edge/leaving.rs"]
 mod leaving;
+/// Limits of an app, of a client and of the process.
+#[path = "edge/limits.rs"]
+mod limits;
 /// The process: settings, start from disk, stop, upgrade.
 #[path = "edge/process.rs"]
 mod process;

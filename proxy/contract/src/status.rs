@@ -82,7 +82,27 @@ pub enum Role {
 pub struct AppStatus<A> {
     pub id: AppId,
     pub app: A,
+    /// Absent from a proxy of the release before.
+    #[serde(default)]
+    pub live: AppCounts,
     pub instances: BTreeMap<InstanceId, InstanceStatus>,
+}
+
+/// What is live about an app, beside its limits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppCounts {
+    /// Client connections whose last request was for this app, without those that are sockets now.
+    pub connections: u64,
+    pub in_flight: u64,
+    /// Requests that wait for their turn.
+    pub queued: u64,
+    /// Requests and clients that wait for an instance.
+    pub held: u64,
+    /// New sockets that wait for their instance to take them.
+    pub waiting: u64,
+    pub sockets: u64,
+    /// The edge is short of something, and the owner uses more of it than a fair share.
+    pub over_share: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use http::Method;
 use jiff::Timestamp;
@@ -14,31 +14,20 @@ use karman_contract::drain::DrainOrder;
 use karman_contract::event::EventKind;
 use karman_contract::name::{AppId, InstanceId};
 use karman_contract::read::{Read, Unreadable};
-use karman_contract::status::{AppStatus, AppsPage, Confirm, ConfirmAnswer, InstanceStatus, Process, Role, Status};
+use karman_contract::status::{AppCounts, AppStatus, AppsPage, Confirm, ConfirmAnswer, InstanceStatus, Process, Role, Status};
 
 use super::{Admin, follow};
 use crate::documents::{Held, Table, name_of};
 use crate::events::About;
 use crate::http_server::{Body, Call, Reply};
 use crate::table::Change;
-use crate::vitals::InstanceVitals;
+use crate::vitals::{AppVitals, InstanceVitals};
 
 /// Apps on one page of `GET /v1/apps`; a caller may ask for fewer.
 const PAGE_APPS_MAX: usize = 1_000;
 
 /// What this release accepts and keeps without acting on it.
-const NOT_YET: &[&str] = &[
-    "apps.*.https",
-    "apps.*.limits.connections",
-    "apps.*.limits.queue",
-    "apps.*.limits.queue_seconds",
-    "apps.*.limits.requests_in_flight",
-    "apps.*.limits.requests_per_second_per_client",
-    "apps.*.limits.sockets",
-    "apps.*.limits.sockets_per_second_per_client",
-    "certificates",
-    "keys.ticket",
-];
+const NOT_YET: &[&str] = &["apps.*.https", "certificates", "keys.ticket"];
 
 impl Admin {
     pub async fn answer(self: Arc<Self>, call: Call) -> Reply {
@@ -201,7 +190,7 @@ impl Admin {
             app.vitals.departed().into_iter().map(|(id, vitals)| (id, instance_status(&vitals, true))).collect();
         instances
             .extend(app.instances.iter().map(|i| (i.id.clone(), instance_status(&i.vitals, i.state == InstanceState::Draining))));
-        Ok(Reply::json(200, &AppStatus { id: app.id.clone(), app: &app.wire, instances }))
+        Ok(Reply::json(200, &AppStatus { id: app.id.clone(), app: &app.wire, live: live(&app.vitals), instances }))
     }
 
     fn parse<D: Read>(&self, body: Body) -> Result<D, Refusal> {
@@ -222,6 +211,19 @@ impl Admin {
 
 /// A refusal may name 100,000 reasons; an event tells the first of them.
 const CAUSE_CHARACTERS_MAX: usize = 1_000;
+
+fn live(vitals: &AppVitals) -> AppCounts {
+    let count = |of: &AtomicU32| u64::from(of.load(Relaxed));
+    AppCounts {
+        connections: count(&vitals.connections),
+        in_flight: count(&vitals.in_flight),
+        queued: vitals.turns.waiting().into(),
+        held: count(&vitals.held),
+        waiting: count(&vitals.waiting),
+        sockets: count(&vitals.sockets),
+        over_share: vitals.over_share.load(Relaxed),
+    }
+}
 
 fn instance_status(vitals: &InstanceVitals, leaving: bool) -> InstanceStatus {
     InstanceStatus {

@@ -27,7 +27,10 @@ fn apps_and_what_is_counted_are_apart_and_a_v6_network_is_one_client() {
     assert!(asks("a", Counts::Requests, "2001:db8:0:1::2"));
     assert!(asks("b", Counts::Requests, "2001:db8::1"));
     assert!(asks("a", Counts::Sockets, "2001:db8::1"));
-    assert!((0..1_000).all(|_| rates.allow("a", Counts::Requests, ip("2001:db8::1"), 0, Duration::from_secs(5))), "0 is no limit");
+    assert!(
+        (0..1_000).all(|_| rates.allow("a", Counts::Requests, ip("2001:db8::1"), 0, Duration::from_secs(5))),
+        "0 is no limit"
+    );
 }
 
 #[test]

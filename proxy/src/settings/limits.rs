@@ -68,6 +68,14 @@ limits! {
     /// Requests that wait for an instance at once, over all apps.
     held_requests "held_requests": usize = 10_000, 0..=1_000_000;
 
+    /// How much of the connections or of the memory may be used, before owners who have more than a fair
+    /// share of the connections have to give up those that are idle ...
+    tight_percent "tight_percent": usize = 80, 10..=100;
+    /// ... and get no more requests through, and new connections have to say at once what they want.
+    full_percent "full_percent": usize = 90, 10..=100;
+    /// The memory that the process may use; 0: what its control group allows, or the machine has.
+    memory_bytes "memory_bytes": usize = 0, 0..=1_125_899_906_842_624;
+
     /// From SIGTERM to the exit: requests finish and tunnels are closed, spread over this time.
     grace "grace_seconds": Duration = 30, 0..=3_600;
     /// How long a process that was taken over from goes on carrying its tunnels.

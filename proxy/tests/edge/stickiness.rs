@@ -1,4 +1,4 @@
-//! The same client at the same instance, with cookies and without.
+//! The same client at the same instance, with cookies and without (row L16 of `proxy/BAD-INPUT.md` too).
 
 use std::collections::{BTreeMap, BTreeSet};
 

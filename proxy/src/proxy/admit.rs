@@ -1,0 +1,118 @@
+//! Whether an app takes a request now: its state, its deny list, its limits, and its owner's share.
+
+use std::net::IpAddr;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use http::HeaderValue;
+use http::header::{CONTENT_LENGTH, COOKIE};
+use jiff::Timestamp;
+use karman_contract::app::{AppState, Deny, Limits, Sticky};
+use karman_contract::code::Code;
+use pingora_proxy::Session;
+
+use super::{Proxy, connection};
+use crate::caller::{Caller, SockJsPart};
+use crate::clock;
+use crate::exchange::{Counted, Exchange};
+use crate::overload::Level;
+use crate::rates::Counts;
+use crate::sticky::{self, COOKIE_SECURE};
+use crate::table::App;
+use crate::turns::TurnLimits;
+
+impl Proxy {
+    /// Whether the app takes this request; it may have to wait for its turn.
+    pub(super) async fn admit(&self, session: &mut Session, x: &mut Exchange) -> Result<(), Code> {
+        let Some(app) = x.app.clone() else { return Err(Code::Internal) };
+        is_running(app.wire.state)?;
+        if is_denied(&app.wire.deny, x.origin.client) {
+            return Err(Code::Blocked);
+        }
+        self.share(session, &app)?;
+        self.keep_to_rate(x, &app)?;
+        let request = session.req_header();
+        let length = request.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        let allowed = app.wire.limits.body_bytes;
+        if allowed != 0 && length.is_some_and(|length| length > allowed) {
+            return Err(Code::BodyTooLarge);
+        }
+        if app.wire.sticky == Sticky::Cookie {
+            let name = if x.origin.secure { COOKIE_SECURE } else { sticky::COOKIE };
+            let fields = request.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
+            x.bound = self.edge.keys.pin().find(&app.id, name, fields);
+        }
+        match x.caller {
+            Caller::Socket | Caller::SockJs => take_place(x, &app),
+            _ => take_turn(x, &app).await,
+        }
+    }
+
+    /// Counts the connection at its app, and asks an owner who has more than a fair share to give some back.
+    fn share(&self, session: &mut Session, app: &App) -> Result<(), Code> {
+        let counted = connection(session).is_none_or(|connection| connection.serve(&app.vitals, app.wire.limits.connections));
+        if !counted {
+            session.set_keepalive(None);
+            return Err(Code::OverLimit);
+        }
+        if !app.vitals.over_share.load(Relaxed) {
+            return Ok(());
+        }
+        session.set_keepalive(None);
+        if *self.edge.level.borrow() == Level::Full { Err(Code::Overloaded) } else { Ok(()) }
+    }
+
+    fn keep_to_rate(&self, x: &Exchange, app: &App) -> Result<(), Code> {
+        let Limits { requests_per_second_per_client, sockets_per_second_per_client, .. } = app.wire.limits;
+        let (what, per_second) = match x.caller {
+            Caller::Socket => (Counts::Sockets, sockets_per_second_per_client),
+            _ => (Counts::Requests, requests_per_second_per_client),
+        };
+        let now = Duration::from_millis(clock::millis());
+        let allowed = self.edge.rates.allow(app.id.as_str(), what, x.origin.client, per_second, now);
+        if allowed { Ok(()) } else { Err(Code::OverLimit) }
+    }
+}
+
+fn is_running(state: AppState) -> Result<(), Code> {
+    match state {
+        AppState::Running => Ok(()),
+        AppState::Asleep => Err(Code::AppAsleep),
+        AppState::Maintenance => Err(Code::AppMaintenance),
+        AppState::Stopped => Err(Code::AppStopped),
+        AppState::Suspended => Err(Code::AppSuspended),
+    }
+}
+
+fn is_denied(list: &[Deny], client: IpAddr) -> bool {
+    let holds = |deny: &Deny| deny.net.contains(&client) && deny.until.is_none_or(|until| until > Timestamp::now());
+    list.iter().any(holds)
+}
+
+/// A socket, or a request that stands for one: SockJS without WebSockets keeps a request open all the
+/// time. It takes no turn, for it may last; it has a place among the app's sockets. `/info` asks whether
+/// there is one.
+fn take_place(x: &mut Exchange, app: &App) -> Result<(), Code> {
+    let place = Counted::new(&app.vitals, |vitals| &vitals.places);
+    let most = app.wire.limits.sockets;
+    let used = app.vitals.sockets.load(Relaxed) + app.vitals.places.load(Relaxed);
+    if most != 0 && used > most {
+        return Err(Code::OverLimit);
+    }
+    if SockJsPart::of(&x.path, &app.wire.sockjs.prefix) != Some(SockJsPart::Info) {
+        x.place = Some(place);
+    }
+    Ok(())
+}
+
+async fn take_turn(x: &mut Exchange, app: &App) -> Result<(), Code> {
+    let limits = &app.wire.limits;
+    let limits =
+        TurnLimits { at_once: limits.requests_in_flight, queue: limits.queue, patience: Exchange::seconds(limits.queue_seconds) };
+    let asked = Instant::now();
+    let turn = app.vitals.turns.take(limits).await;
+    let waited = asked.elapsed();
+    x.ms.queue = Some(waited).filter(|waited| turn.is_err() || *waited >= Duration::from_millis(1));
+    x.turn = Some(turn?);
+    Ok(())
+}
