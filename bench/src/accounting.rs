@@ -53,7 +53,8 @@ fn proportional_set_size(pid: u32) -> io::Result<u64> {
     kilobytes.map(|kilobytes| kilobytes * 1024).ok_or_else(|| io::Error::other("the kernel does not tell the Pss"))
 }
 
-fn with_children(roots: &[u32]) -> Vec<u32> {
+/// These processes and all that come from them.
+pub(crate) fn with_children(roots: &[u32]) -> Vec<u32> {
     let mut all = roots.to_vec();
     let mut next = 0;
     while let Some(&pid) = all.get(next) {

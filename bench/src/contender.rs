@@ -20,7 +20,8 @@ use std::time::Duration;
 use crate::accounting::{self, Split};
 pub(crate) use installed::beside;
 pub(crate) use karman::Karman;
-use launch::Launched;
+use launch::{Launch, Launched, Place};
+use rustix::process::Signal;
 
 /// The host that the app has in every contender.
 pub(crate) const HOST: &str = "todos.example.com";
@@ -107,6 +108,7 @@ impl Job {
 #[derive(Debug)]
 pub(crate) struct Contender {
     pub(crate) address: SocketAddr,
+    kind: Kind,
     running: Running,
 }
 
@@ -118,21 +120,24 @@ enum Running {
 
 impl Contender {
     pub(crate) fn start(kind: Kind, job: &Job) -> io::Result<Self> {
-        let launch = match kind {
-            Kind::Karman | Kind::KarmanPlain => {
-                let karman = Karman::start()?;
-                karman.put_app(job)?;
-                return Ok(Self { address: karman.http, running: Running::Karman(karman) });
-            }
-            Kind::Nginx | Kind::NginxDebian => nginx::launch,
-            Kind::Haproxy => haproxy::launch,
-            Kind::Caddy => caddy::launch,
-            Kind::Traefik => traefik::launch,
-            Kind::Envoy => envoy::launch,
-            Kind::Go | Kind::Pingora => bare::launch,
+        let Some(launch) = launch(kind) else {
+            let karman = Karman::start()?;
+            karman.put_app(job)?;
+            return Ok(Self { address: karman.http, kind, running: Running::Karman(karman) });
         };
         let launched = Launched::start(kind, |place| launch(kind, job, place))?;
-        Ok(Self { address: launched.address, running: Running::Other(launched) })
+        Ok(Self { address: launched.address(), kind, running: Running::Other(launched) })
+    }
+
+    /// Gives it another job, as its operators do: a document is put, or files are written and read again.
+    pub(crate) fn change(&self, job: &Job) -> io::Result<()> {
+        match (&self.running, launch(self.kind), reload(self.kind)) {
+            (Running::Karman(karman), ..) => karman.put_app(job),
+            (Running::Other(launched), Some(launch), Some(signal)) => {
+                launched.reload(|place| launch(self.kind, job, place), signal)
+            }
+            _ => Err(io::Error::other(format!("{} reads no file again", self.kind.name()))),
+        }
     }
 
     /// Itself, where it is Karman's turn.
@@ -162,6 +167,28 @@ impl Contender {
             Running::Karman(karman) => karman.processes(),
             Running::Other(launched) => vec![launched.id()],
         }
+    }
+}
+
+/// How a peer is configured; Karman is not, it is told.
+fn launch(kind: Kind) -> Option<fn(Kind, &Job, &Place) -> Launch> {
+    match kind {
+        Kind::Karman | Kind::KarmanPlain => None,
+        Kind::Nginx | Kind::NginxDebian => Some(nginx::launch),
+        Kind::Haproxy => Some(haproxy::launch),
+        Kind::Caddy => Some(caddy::launch),
+        Kind::Traefik => Some(traefik::launch),
+        Kind::Envoy => Some(envoy::launch),
+        Kind::Go | Kind::Pingora => Some(bare::launch),
+    }
+}
+
+/// The signal upon which a peer reads its files again.
+fn reload(kind: Kind) -> Option<Signal> {
+    match kind {
+        Kind::Nginx | Kind::NginxDebian => Some(Signal::HUP),
+        Kind::Haproxy => Some(Signal::USR2),
+        _ => None,
     }
 }
 

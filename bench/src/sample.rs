@@ -10,6 +10,7 @@ use crate::contender::beside;
 #[derive(Debug)]
 pub(crate) struct Sample {
     process: Child,
+    name: String,
     pub(crate) address: SocketAddr,
 }
 
@@ -31,7 +32,23 @@ impl Sample {
         }
         let address = line.trim().rsplit_once("http://").and_then(|(_, address)| address.parse().ok());
         let address = address.ok_or_else(|| io::Error::other(format!("the sample app said {line:?}")))?;
-        Ok(Self { process, address })
+        Ok(Self { process, name: name.to_owned(), address })
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// As `kill -9`.
+    pub(crate) fn kill(&mut self) -> io::Result<()> {
+        self.process.kill()?;
+        self.process.wait().map(drop)
+    }
+
+    /// The same instance at the same address again.
+    pub(crate) fn start_again(&mut self) -> io::Result<()> {
+        *self = Self::start_at(&self.name.clone(), self.address)?;
+        Ok(())
     }
 }
 

@@ -1,17 +1,29 @@
 //! Every scenario of the lab: one small file each, which names the question that it answers.
 
+mod crash;
 mod deltas;
 mod drain;
 mod flash;
 mod http;
 mod sockets;
 mod tables;
+mod visits;
 
 use crate::lab::Scenario;
 
 /// In the order in which the whole lab runs them.
-pub(crate) const ALL: &[&Scenario] =
-    &[&http::SCENARIO, &flash::SCENARIO, &sockets::SCENARIO, &tables::SCENARIO, &deltas::SCENARIO, &drain::SCENARIO];
+pub(crate) const ALL: &[&Scenario] = &[
+    &http::SCENARIO,
+    &flash::SCENARIO,
+    &sockets::SCENARIO,
+    &visits::COLD,
+    &visits::DEPLOY,
+    &tables::SCENARIO,
+    &deltas::SCENARIO,
+    &drain::SCENARIO,
+    &crash::ONE_OF_THREE,
+    &crash::THE_ONLY_ONE,
+];
 
 pub(crate) fn of_name(name: &str) -> Option<&'static Scenario> {
     ALL.iter().copied().find(|scenario| scenario.name == name)

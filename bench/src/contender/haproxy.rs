@@ -10,7 +10,7 @@ pub(super) fn launch(_: Kind, job: &Job, place: &Place) -> Launch {
         "global\n nbthread {}\n maxconn 9500\n\
          defaults\n mode http\n timeout connect 3s\n timeout client 60s\n timeout server 60s\n timeout http-keep-alive 60s\n timeout tunnel 120s\n\
          frontend edge\n bind {} backlog 4096\n option forwardfor\n http-request set-header X-Forwarded-Proto http\n default_backend app\n\
-         backend app\n balance leastconn\n cookie edge insert indirect nocache\n http-reuse safe\n",
+         backend app\n balance leastconn\n cookie edge insert indirect nocache\n http-reuse safe\n option redispatch 1\n default-server check inter 1s fall 2 rise 1\n",
         cores(),
         place.address,
     );
@@ -18,7 +18,7 @@ pub(super) fn launch(_: Kind, job: &Job, place: &Place) -> Launch {
         let _ = writeln!(config, " server i{n} {instance} cookie i{n}");
     }
     Launch {
-        arguments: vec!["-db".into(), "-q".into(), "-f".into(), place.dir.join("haproxy.cfg").into()],
+        arguments: vec!["-W".into(), "-db".into(), "-q".into(), "-f".into(), place.dir.join("haproxy.cfg").into()],
         files: vec![("haproxy.cfg", config)],
     }
 }

@@ -43,7 +43,8 @@ impl Karman {
 
     /// Puts the one app of a job.
     pub(crate) fn put_app(&self, job: &Job) -> io::Result<()> {
-        self.put_apps(1, &format!(r#""todos":{}"#, app(&job.instances, &job.fields)))
+        let generation = self.status()?["documents"]["apps"]["generation"].as_u64().unwrap_or(0) + 1;
+        self.put_apps(generation, &format!(r#""todos":{}"#, app(&job.instances, &job.fields)))
     }
 
     /// Puts a whole document; `apps` are the members of its object.

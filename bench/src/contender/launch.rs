@@ -9,7 +9,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::{HOST, Kind, installed};
+use crate::accounting;
 use crate::http::Connection;
 
 /// How long a peer may take until it serves the app.
@@ -34,8 +37,7 @@ pub(super) struct Launch {
 #[derive(Debug)]
 pub(super) struct Launched {
     process: Child,
-    dir: PathBuf,
-    pub(super) address: SocketAddr,
+    place: Place,
 }
 
 impl Place {
@@ -47,15 +49,17 @@ impl Place {
         fs::create_dir_all(&dir)?;
         Ok(Self { dir, address: TcpListener::bind("127.0.0.1:0")?.local_addr()? })
     }
+
+    fn write(&self, launch: &Launch) -> io::Result<()> {
+        launch.files.iter().try_for_each(|(name, text)| fs::write(self.dir.join(name), text))
+    }
 }
 
 impl Launched {
     pub(super) fn start(kind: Kind, configure: impl FnOnce(&Place) -> Launch) -> io::Result<Self> {
         let place = Place::find(kind.name())?;
         let launch = configure(&place);
-        for (name, text) in &launch.files {
-            fs::write(place.dir.join(name), text)?;
-        }
+        place.write(&launch)?;
         let said = File::create(place.dir.join("said"))?;
         let process = Command::new(installed::program(kind))
             .args(&launch.arguments)
@@ -65,12 +69,12 @@ impl Launched {
             .stdout(said.try_clone()?)
             .stderr(said)
             .spawn()?;
-        let mut launched = Self { process, dir: place.dir, address: place.address };
+        let mut launched = Self { process, place };
         let start = Instant::now();
         // Some listen before they know their routes.
         while !launched.answers() {
             if start.elapsed() > START_TIMEOUT || launched.process.try_wait()?.is_some() {
-                let said = fs::read_to_string(launched.dir.join("said")).unwrap_or_default();
+                let said = fs::read_to_string(launched.place.dir.join("said")).unwrap_or_default();
                 return Err(io::Error::other(format!("{} does not serve: {said}", kind.name())));
             }
             std::thread::sleep(Duration::from_millis(10));
@@ -78,8 +82,34 @@ impl Launched {
         Ok(launched)
     }
 
+    /// Writes its files anew and sends the signal; returns when the peer serves by them, as far as can be seen from outside.
+    pub(super) fn reload(&self, configure: impl FnOnce(&Place) -> Launch, signal: Signal) -> io::Result<()> {
+        let before = accounting::with_children(&[self.id()]);
+        self.place.write(&configure(&self.place))?;
+        self.signal(signal);
+        let start = Instant::now();
+        // New workers are there, and somebody answers.
+        while accounting::with_children(&[self.id()]).iter().all(|pid| before.contains(pid)) || !self.answers() {
+            if start.elapsed() > START_TIMEOUT {
+                return Err(io::Error::other("it made no new worker"));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.place.address
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(pid) = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, signal);
+        }
+    }
+
     fn answers(&self) -> bool {
-        let ask = || Connection::new(TcpStream::connect(self.address)?).ask("GET", HOST, "/api/instance", b"");
+        let ask = || Connection::new(TcpStream::connect(self.address())?).ask("GET", HOST, "/api/instance", b"");
         ask().is_ok_and(|answer| answer.status == 200)
     }
 
@@ -91,15 +121,13 @@ impl Launched {
 impl Drop for Launched {
     fn drop(&mut self) {
         // SIGTERM first, so that it takes its workers along.
-        if let Some(pid) = i32::try_from(self.process.id()).ok().and_then(rustix::process::Pid::from_raw) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        }
+        self.signal(Signal::TERM);
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(3) && matches!(self.process.try_wait(), Ok(None)) {
             std::thread::sleep(Duration::from_millis(5));
         }
         let _ = self.process.kill();
         let _ = self.process.wait();
-        let _ = fs::remove_dir_all(&self.dir);
+        let _ = fs::remove_dir_all(&self.place.dir);
     }
 }

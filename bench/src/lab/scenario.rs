@@ -17,7 +17,7 @@ pub(crate) struct Scenario {
     pub(crate) measure: fn(&Turn) -> io::Result<Reading>,
     /// Drawn from the series that the readings hold.
     pub(crate) plots: &'static [Plot],
-    /// For a figure's name: why Karman is behind there, where it is, and what would change it.
+    /// For figures whose names begin so: why Karman is behind there, where it is, and what would change it.
     pub(crate) remarks: &'static [(&'static str, &'static str)],
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
+use hyper::header::{COOKIE, HeaderValue, SET_COOKIE};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -24,13 +25,28 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Opens one, at the lab's host.
 pub(crate) async fn open(address: SocketAddr, path: &str) -> io::Result<Socket> {
+    open_at(address, HOST, path, None).await.map(|(socket, _)| socket)
+}
+
+/// Opens one with a cookie, and gives back the cookie that the answer set.
+pub(crate) async fn open_at(
+    address: SocketAddr,
+    host: &str,
+    path: &str,
+    cookie: Option<&str>,
+) -> io::Result<(Socket, Option<String>)> {
     let opening = async {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let request = format!("ws://{HOST}{path}").into_client_request().map_err(io::Error::other)?;
+        let mut request = format!("ws://{host}{path}").into_client_request().map_err(io::Error::other)?;
+        if let Some(cookie) = cookie {
+            request.headers_mut().insert(COOKIE, HeaderValue::from_str(cookie).map_err(io::Error::other)?);
+        }
         let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER).write_buffer_size(0);
         let opened = tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await;
-        opened.map(|(socket, _)| socket).map_err(io::Error::other)
+        let (socket, answer) = opened.map_err(io::Error::other)?;
+        let set = answer.headers().get(SET_COOKIE).and_then(|value| value.to_str().ok());
+        Ok((socket, set.and_then(|set| set.split(';').next()).map(str::to_owned)))
     };
     tokio::time::timeout(OPEN_TIMEOUT, opening).await?
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::{SinkExt, StreamExt, TryStreamExt, stream};
 use tokio::runtime::Runtime;
@@ -64,12 +64,6 @@ impl Standing {
     pub(crate) fn ends(&self) -> Vec<End> {
         self.notes.ends.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
-}
-
-/// The most ends within any second.
-pub(crate) fn most_in_a_second(ends: &[End]) -> usize {
-    let count = |(n, end): (usize, &End)| ends[n..].iter().take_while(|other| other.at - end.at < Duration::from_secs(1)).count();
-    ends.iter().enumerate().map(count).max().unwrap_or(0)
 }
 
 async fn stand(mut socket: Socket, notes: Arc<Notes>) {

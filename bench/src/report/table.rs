@@ -34,7 +34,7 @@ pub(super) fn markdown(results: &Results, remarks: &[(&str, &str)]) -> String {
     }
     errors(results, &names, &mut text);
     for (figure, worse) in behind {
-        let why = remarks.iter().find(|(name, _)| *name == figure).map_or("not explained yet", |(_, why)| why);
+        let why = remarks.iter().find(|(name, _)| figure.starts_with(name)).map_or("not explained yet", |(_, why)| why);
         let _ = write!(text, "\n*{figure}*: {ours} is behind {}: {why}\n", worse.join(", "));
     }
     for (name, why) in &results.left_out {

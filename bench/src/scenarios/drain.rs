@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::contender::{Contender, HOST, Job, Kind};
 use crate::lab::{Panel, Plot, Reading, Scenario, Turn, Unit};
+use crate::load::most_within_a_second;
 use crate::load::pace::{self, Asked, Noted};
-use crate::load::standing::{End, Standing, most_in_a_second};
+use crate::load::standing::{End, Standing};
 use crate::sample::Sample;
 
 pub(crate) const SCENARIO: Scenario = Scenario {
@@ -79,7 +80,11 @@ fn one(turn: &Turn, upgraded: bool, reading: &mut Reading) -> io::Result<()> {
     let ends = standing.ends();
     let took = ends.last().map_or(PATIENCE, |end| end.at - start);
     reading.put(&format!("all closed after{suffix}"), Unit::Seconds, took.as_secs_f64());
-    reading.put(&format!("most closed within a second{suffix}"), Unit::Count, most_in_a_second(&ends) as f64);
+    reading.put(
+        &format!("most closed within a second{suffix}"),
+        Unit::Count,
+        most_within_a_second(ends.iter().map(|end| end.at)) as f64,
+    );
     reading.put(&format!("left open{suffix}"), Unit::Count, f64::from(standing.count()));
     reading.put(
         &format!("cut, or closed inside a frame{suffix}"),
