@@ -25,9 +25,9 @@ struct Arguments {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Plant {
-    /// Every request waits for 20 ms.
+    /// Every request waits for 150 ms.
     Sleep,
-    /// Every request fills 2 MiB of fresh memory.
+    /// Every request fills 8 MiB of fresh memory.
     Allocation,
     /// No connection to an instance is used twice.
     LostKeepAlive,
@@ -47,8 +47,8 @@ impl ProxyHttp for Bare {
 
     async fn upstream_peer(&self, _: &mut Session, (): &mut ()) -> pingora_core::Result<Box<HttpPeer>> {
         match self.plant {
-            Some(Plant::Sleep) => tokio::time::sleep(Duration::from_millis(20)).await,
-            Some(Plant::Allocation) => drop(std::hint::black_box(vec![1_u8; 2 << 20])),
+            Some(Plant::Sleep) => tokio::time::sleep(Duration::from_millis(150)).await,
+            Some(Plant::Allocation) => drop(std::hint::black_box(vec![1_u8; 8 << 20])),
             Some(Plant::LostKeepAlive) | None => {}
         }
         let n = self.next.fetch_add(1, Relaxed) % self.instances.len();

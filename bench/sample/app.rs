@@ -1,6 +1,7 @@
 //! What every connection of this process shares.
 
 use std::io;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +18,8 @@ pub(crate) struct App {
     pub(crate) prefix: Prefix,
     pub(crate) heartbeat: Duration,
     pub(crate) page: Bytes,
+    /// Connections accepted so far: a proxy that keeps its own makes few.
+    pub(crate) connections: AtomicU64,
 }
 
 /// Which process answers: what the page shows, and what tests of stickiness compare.
@@ -36,6 +39,7 @@ impl App {
             prefix: settings.prefix.clone(),
             heartbeat: settings.heartbeat,
             page: include_str!("page.html").replace("{{prefix}}", settings.prefix.as_str()).into(),
+            connections: AtomicU64::new(0),
         })
     }
 }

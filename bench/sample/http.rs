@@ -5,6 +5,7 @@ mod lab;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -30,7 +31,10 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 pub(crate) async fn serve(listener: TcpListener, app: Arc<App>) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => drop(tokio::spawn(connection(stream, Arc::clone(&app)))),
+            Ok((stream, _)) => {
+                app.connections.fetch_add(1, Relaxed);
+                tokio::spawn(connection(stream, Arc::clone(&app)));
+            }
             Err(error) => {
                 warn!("cannot accept: {error}");
                 tokio::time::sleep(ACCEPT_AGAIN).await;
@@ -67,6 +71,7 @@ async fn route(app: &Arc<App>, request: Request<Incoming>) -> Response {
         "/websocket" | "/websocket/" => websocket::raw(app, request),
         "/healthz" => answer::text(StatusCode::OK, "ok\n"),
         "/api/instance" => answer::json(&app.identity),
+        "/api/connections" => answer::text(StatusCode::OK, app.connections.load(Relaxed).to_string()),
         "/api/headers" => lab::headers(&request),
         "/api/echo" => lab::echo(request).await,
         "/api/slow" => lab::slow(&request).await,

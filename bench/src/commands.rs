@@ -1,7 +1,11 @@
 //! What operators type.
 
 pub(crate) mod compare;
+pub(crate) mod herd;
 pub(crate) mod run;
+pub(crate) mod sockets;
+pub(crate) mod spike;
+mod target;
 
 use std::io;
 use std::process::ExitCode;

@@ -32,6 +32,12 @@ enum Command {
     List,
     /// Compare two folders of results; exits 1 when a figure got worse by more than its spread
     Compare(commands::compare::Options),
+    /// Send a herd of Meteor clients to an edge
+    Herd(commands::herd::Options),
+    /// Send a crowd of requests to an edge
+    Spike(commands::spike::Options),
+    /// Hold sockets open at an edge
+    Sockets(commands::sockets::Options),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +47,9 @@ fn main() -> ExitCode {
         Command::Run(options) => commands::run::run(&options),
         Command::List => commands::list(),
         Command::Compare(options) => commands::compare::run(&options),
+        Command::Herd(options) => commands::herd::run(&options),
+        Command::Spike(options) => commands::spike::run(&options),
+        Command::Sockets(options) => commands::sockets::run(&options),
     };
     ran.unwrap_or_else(|e| {
         eprintln!("karman-bench: {e}");

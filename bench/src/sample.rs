@@ -1,10 +1,11 @@
 //! The sample app beside this binary, as the backend of a scenario.
 
 use std::io::{self, BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 
 use crate::contender::beside;
+use crate::http::Connection;
 
 /// One instance of the app. It ends with this value.
 #[derive(Debug)]
@@ -37,6 +38,12 @@ impl Sample {
 
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Connections that it accepted so far, this question's own included.
+    pub(crate) fn connections(&self) -> io::Result<u64> {
+        let answer = Connection::new(TcpStream::connect(self.address)?).ask("GET", "app", "/api/connections", b"")?;
+        String::from_utf8_lossy(&answer.body).parse().map_err(io::Error::other)
     }
 
     /// As `kill -9`.

@@ -11,6 +11,7 @@ use tokio::runtime::Runtime;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::socket::{self, Socket};
+use crate::contender::HOST;
 
 /// Sockets that are being opened at once.
 const AT_ONCE: usize = 16;
@@ -20,7 +21,7 @@ const AT_ONCE: usize = 16;
 pub(crate) struct Standing {
     notes: Arc<Notes>,
     // Ends with this value, and takes the sockets along.
-    _runtime: Runtime,
+    runtime: Runtime,
 }
 
 #[derive(Debug, Default)]
@@ -38,21 +39,31 @@ pub(crate) struct End {
 }
 
 impl Standing {
-    /// Opens `count` sockets, which connect as DDP clients do.
+    /// Opens `count` sockets of the lab's app, as fast as it goes.
     pub(crate) fn open(address: SocketAddr, count: u32) -> io::Result<Self> {
+        let standing = Self::new()?;
+        standing.add(address, HOST, count)?;
+        Ok(standing)
+    }
+
+    /// Without any socket yet.
+    pub(crate) fn new() -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let notes = Arc::new(Notes::default());
-        runtime.block_on(async {
+        Ok(Self { notes: Arc::default(), runtime })
+    }
+
+    /// Opens more, which connect as DDP clients do; stops at the first that cannot be opened.
+    pub(crate) fn add(&self, address: SocketAddr, host: &str, count: u32) -> io::Result<()> {
+        self.runtime.block_on(async {
             let opening = stream::iter(0..count).map(|_| async {
-                let mut socket = socket::open(address, "/websocket").await?;
+                let (mut socket, _) = socket::open_at(address, host, "/websocket", None).await?;
                 socket::connect(&mut socket).await?;
-                notes.open.fetch_add(1, Relaxed);
-                tokio::spawn(stand(socket, Arc::clone(&notes)));
+                self.notes.open.fetch_add(1, Relaxed);
+                tokio::spawn(stand(socket, Arc::clone(&self.notes)));
                 Ok::<_, io::Error>(())
             });
             opening.buffer_unordered(AT_ONCE).try_collect::<()>().await
-        })?;
-        Ok(Self { notes, _runtime: runtime })
+        })
     }
 
     /// How many are open.

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::contender::{self, Contender, Job};
-use crate::lab::{Reading, Scenario, Turn};
+use crate::lab::{Reading, Scenario, Turn, Unit};
 use crate::load::pace::{self, Asked};
 use crate::sample::Sample;
 
@@ -23,20 +23,25 @@ pub(crate) const SCENARIO: Scenario = Scenario {
 
 const CONNECTIONS: u32 = 32;
 const PER_SECOND: f64 = 3_000.0;
-const SECONDS: u32 = 4;
+const MILLISECONDS: u32 = 4_000;
+const WARM_UP: Duration = Duration::from_millis(500);
 
 fn measure(turn: &Turn) -> io::Result<Reading> {
     let app = Sample::start("a")?;
     let contender = Contender::start(turn.kind, &Job::of_one(app.address))?;
     let asked = Asked::get(contender.address, "/api/instance");
+    // A smaller run is a slower one too, for machines and builds that are slower.
+    let rate = PER_SECOND * turn.scale.max(0.1);
     // What is only made once, such as the pool's connections, is not counted.
-    pace::steady(&asked, CONNECTIONS, PER_SECOND, Duration::from_millis(500));
+    pace::steady(&asked, CONNECTIONS, rate, WARM_UP);
 
-    let (cpu, split) = (contender.cpu_time()?, contender.cpu_split()?);
-    let time = Duration::from_millis(u64::from(turn.scaled(SECONDS * 1_000, 300)));
-    let noted = pace::steady(&asked, CONNECTIONS, PER_SECOND, time);
+    let (cpu, split, connections) = (contender.cpu_time()?, contender.cpu_split()?, app.connections()?);
+    let time = Duration::from_millis(u64::from(turn.scaled(MILLISECONDS, 800)));
+    let noted = pace::steady(&asked, CONNECTIONS, rate, time);
     let spent = contender.cpu_time()?.saturating_sub(cpu);
     let after = contender.cpu_split()?;
+    // The question itself made one of them.
+    let connections = app.connections()?.saturating_sub(connections + 1);
 
     let mut reading = Reading::default();
     reading.put_cpu("CPU a request", spent, noted.answered());
@@ -44,6 +49,8 @@ fn measure(turn: &Turn) -> io::Result<Reading> {
     let kernel = kernel.as_secs_f64() / (user + kernel).as_secs_f64().max(1e-9);
     reading.put_cpu("of it in user mode", spent.mul_f64(1.0 - kernel), noted.answered());
     reading.put_cpu("of it in the kernel", spent.mul_f64(kernel), noted.answered());
+    let a_thousand = connections as f64 * 1e3 / noted.answered().max(1) as f64;
+    reading.put("connections to the app for 1,000 requests", Unit::Count, a_thousand);
     reading.put_latency("a request,", &noted.latency);
     for (kind, count) in noted.errors {
         reading.count_error(kind, count);

@@ -57,7 +57,7 @@ fn cold(turn: &Turn) -> io::Result<Reading> {
     let mut reading = Reading::default();
     reading.put_cpu("CPU of the app a visitor", accounting::cpu_time(&[app.id()])?.saturating_sub(of_app), visitors.into());
     reading.put_cpu("CPU of the proxy a visitor", contender.cpu_time()?.saturating_sub(of_proxy), visitors.into());
-    reading.put_latency("until live data,", &latency(first_live(&herd.events())));
+    reading.put_latency("until live data,", &Latency::of(first_live(&herd.events()).into_iter().flatten()));
     count_refusals(&herd, &mut reading);
     Ok(reading)
 }
@@ -93,7 +93,7 @@ fn deploy(turn: &Turn) -> io::Result<Reading> {
     let mut reading = Reading::default();
     let missing = (visitors as usize).saturating_sub(gaps.iter().flatten().count());
     reading.put("visitors that did not come over", Unit::Count, missing as f64);
-    reading.put_latency("without live data,", &latency(gaps));
+    reading.put_latency("without live data,", &Latency::of(gaps.into_iter().flatten()));
     reading.put("until the last came over", Unit::Seconds, took.as_secs_f64());
     reading.put_cpu(
         "CPU of the new release a visitor",
@@ -102,12 +102,6 @@ fn deploy(turn: &Turn) -> io::Result<Reading> {
     );
     count_refusals(&herd, &mut reading);
     Ok(reading)
-}
-
-fn latency(times: Vec<Option<Duration>>) -> Latency {
-    let mut latency = Latency::new();
-    times.into_iter().flatten().for_each(|time| latency.record(time));
-    latency
 }
 
 fn count_refusals(herd: &Herd, reading: &mut Reading) {

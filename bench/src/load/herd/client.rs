@@ -46,6 +46,9 @@ async fn converse(client: u32, terms: &Terms, log: &Log, transport: &mut Transpo
     let mut missing = terms.subscriptions.len();
     let mut instance = String::new();
     let mut pinged = false;
+    if missing == 0 {
+        log.note(client, Happened::Live { instance: String::new() });
+    }
     loop {
         let patience = if pinged { HEARTBEAT_TIMEOUT } else { HEARTBEAT_INTERVAL };
         let Ok(heard) = timeout_at(Instant::now() + patience, transport.hear(cookie)).await else {

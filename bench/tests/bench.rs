@@ -1,6 +1,10 @@
-//! The sample app from outside: real processes, real sockets, the wire as a Meteor client sees it.
+//! The lab and its sample app from outside: real processes, real sockets, the wire as a Meteor client sees it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod lab {
+    mod slowdowns;
+}
 
 mod sample {
     mod ddp;
