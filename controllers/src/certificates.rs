@@ -1,11 +1,14 @@
 //! The controller `certificates`: every host of every live app on HTTPS by itself.
 
+pub mod accounts;
 pub mod acme;
 pub mod backoff;
 pub mod budget;
 pub mod choice;
+pub mod controller;
 pub mod entry;
 pub mod import;
+pub mod job;
 pub mod local;
 pub mod look;
 pub mod need;
@@ -19,6 +22,8 @@ pub mod settings;
 mod tests;
 pub mod trouble;
 pub mod txt;
+pub mod verbs;
+pub mod view;
 pub mod why;
 pub mod work;
 

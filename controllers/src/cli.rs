@@ -13,6 +13,8 @@ use crate::publish::outcome::counted;
 use crate::publish::target::Target;
 use crate::{publish, store, up, verbs};
 
+mod secrets;
+
 /// The store of `karman up`, where nobody names one.
 const STORE: &str = "data";
 
@@ -45,6 +47,10 @@ enum Command {
     Edge(EdgeVerb),
     /// Show what happened at the edge
     Events(Events),
+    /// Order and renew the certificates of all hosts; with a verb, look at them or bring some along
+    Certificates(secrets::Certificates),
+    /// Make and rotate the keys of cookies and TLS tickets; with a verb, look at them or replace one
+    Keys(secrets::Keys),
     /// Become another program that ends when the one that started it does
     #[command(hide = true)]
     Child(up::child::Child),
@@ -246,6 +252,8 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Edge(EdgeVerb::Resume(Resume { region, verb })) => verbs::edge::resume(region.as_deref(), &verb.ready()?).await,
         Command::Edge(EdgeVerb::Status(verb)) => verbs::edge::status(&verb.ready()?).await,
         Command::Events(Events { follow, since, verb }) => verbs::events::run(follow, since, &verb.ready()?).await,
+        Command::Certificates(certificates) => certificates.run().await,
+        Command::Keys(keys) => keys.run().await,
         Command::Child(child) => Err(child.become_it()),
     }
 }
@@ -269,11 +277,7 @@ impl Publish {
 
 impl Place {
     fn store(&self) -> Result<store::Place, Failure> {
-        match (&self.store, std::env::var("KARMAN_STORE")) {
-            (Some(place), _) => Ok(place.clone()),
-            (None, Ok(text)) => text.parse().map_err(|error| Failure::usage(format!("KARMAN_STORE: {error}"))),
-            (None, Err(_)) => Ok(store::Place::Directory(PathBuf::from(STORE))),
-        }
+        store_of(self.store.clone())
     }
 
     fn socket(&self) -> PathBuf {
@@ -287,5 +291,14 @@ impl Place {
             let of_up = store.join("run/admin.sock");
             if of_up.exists() { of_up } else { Path::new("run/admin.sock").to_owned() }
         })
+    }
+}
+
+/// The store that is named, else the one of `KARMAN_STORE`, else that of `karman up`.
+fn store_of(named: Option<store::Place>) -> Result<store::Place, Failure> {
+    match (named, std::env::var("KARMAN_STORE")) {
+        (Some(place), _) => Ok(place),
+        (None, Ok(text)) => text.parse().map_err(|error| Failure::usage(format!("KARMAN_STORE: {error}"))),
+        (None, Err(_)) => Ok(store::Place::Directory(PathBuf::from(STORE))),
     }
 }

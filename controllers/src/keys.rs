@@ -15,8 +15,10 @@ use crate::failure::{Exit, Failure};
 use crate::sealing::{CannotOpen, Sealed, Sealing};
 
 pub mod account;
+pub mod controller;
 #[cfg(test)]
 mod tests;
+pub mod verbs;
 
 /// How many keys of a list are kept, the next one not counted.
 pub const KEPT: usize = 4;

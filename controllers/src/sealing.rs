@@ -19,6 +19,7 @@ use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
 use crate::failure::{Exit, Failure};
+use crate::store::Place;
 
 /// What a sealed text starts with; another way to seal would start with another word.
 const SCHEME: &str = "aes256gcm";
@@ -104,6 +105,15 @@ impl Sealing {
     pub fn reveal_text(&self, place: &str, sealed: &Sealed) -> Result<String, CannotOpen> {
         String::from_utf8(self.reveal(place, sealed)?).map_err(|_| CannotOpen::NotGenuine)
     }
+}
+
+/// The key file of a store: the one that is named, else `KARMAN_KEY_FILE`, else `store.key` in its directory or here.
+pub fn key_file(named: Option<PathBuf>, place: &Place) -> PathBuf {
+    let named = named.or_else(|| std::env::var_os("KARMAN_KEY_FILE").map(PathBuf::from));
+    named.unwrap_or_else(|| match place {
+        Place::Directory(dir) => dir.join("store.key"),
+        Place::Etcd(_) => PathBuf::from("store.key"),
+    })
 }
 
 /// Writes a new key beside its place and links it there: of two that make one at the same time,

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "controllers/acme.rs"]
+mod acme;
 #[path = "controllers/edge.rs"]
 mod edge;
 #[path = "controllers/editing.rs"]

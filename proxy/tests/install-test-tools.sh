@@ -21,6 +21,9 @@ install_packages() {
     [[ -x /usr/bin/chromium ]] || missing+=(chromium fonts-liberation)
     # The other kind of store; its package would start a server of its own.
     command -v etcd >/dev/null || missing+=(etcd-server)
+    # A CA for tests, with its DNS server.
+    [[ -x /usr/bin/pebble ]] || missing+=(pebble)
+    command -v curl >/dev/null || missing+=(curl)
 
     if ((${#missing[@]} == 0)); then
         return

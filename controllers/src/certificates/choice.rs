@@ -44,11 +44,11 @@ impl Health {
         })
     }
 
-    /// Chooses for a name; `present` is the CA that has an order for it already.
+    /// Chooses for a name; `present` is the CA that has an order for it already, if one has.
     pub fn choose<'a>(
         &self,
         settings: &'a Settings,
-        present: Option<&str>,
+        present: &str,
         name: &HostPattern,
         caa: &Caa,
         now: Timestamp,
@@ -56,7 +56,7 @@ impl Health {
         let cas = settings.cas.iter().filter_map(|ca| if let Ca::Acme(ca) = ca { Some(ca) } else { None });
         let allowed: Vec<_> = cas.filter(|ca| caa.allows(&ca.caa, name)).collect();
         let well = |ca: &&&AcmeCa| !self.is_given_up(&ca.name, now);
-        let here = allowed.iter().find(|ca| present == Some(ca.name.as_str())).filter(well);
+        let here = allowed.iter().find(|ca| present == ca.name).filter(well);
         // Where none is well, the first is as good as any.
         here.or_else(|| allowed.iter().find(well)).or_else(|| allowed.first()).copied().ok_or_else(|| {
             let issuers = caa.issue.iter().chain(&caa.issue_wildcard).flatten().cloned().collect::<Vec<_>>().join(", ");

@@ -11,6 +11,7 @@ use karman_contract::read::{At, Node, Place, Read, Reason, Value, quoted};
 use karman_contract::yaml::{FileMistakes, parse_yaml};
 
 use super::{Key, Kind};
+use crate::certificates::settings::Settings;
 use crate::layer::{check_app, check_shared, field};
 
 /// An entry that is well formed in itself.
@@ -41,6 +42,8 @@ pub enum Content {
 pub struct Platform {
     /// The domain below which the platform's own names live.
     pub domain: Option<Host>,
+    /// What the controller `certificates` goes by.
+    pub certificates: Option<Settings>,
 }
 
 /// An app as its operator wrote it, on top of the defaults and its plan.
@@ -172,8 +175,9 @@ impl Read for Platform {
     fn read(at: &At<'_>, reasons: &mut Vec<Reason>) -> Option<Self> {
         let mut fields = at.fields(reasons)?;
         let domain = fields.optional(reasons, "domain");
+        let certificates = fields.optional(reasons, "certificates");
         fields.finish(reasons);
-        Some(Self { domain: domain? })
+        Some(Self { domain: domain?, certificates: certificates? })
     }
 }
 

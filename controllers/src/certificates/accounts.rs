@@ -1,0 +1,111 @@
+//! Our accounts at the CAs: opened when first needed, kept in the store, taken up again after a restart.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use super::acme::Client;
+use super::settings::AcmeCa;
+use super::trouble::Trouble;
+use crate::keys::account::{AccountFile, id_of_account};
+use crate::sealing::Sealing;
+use crate::store::{Author, Expect, Key, Kind, Lease, Store, Transaction};
+
+/// One place for all orders to get their client from; the first one that asks opens the account.
+pub struct Accounts {
+    store: Arc<dyn Store>,
+    lease: Arc<Lease>,
+    sealing: Arc<Sealing>,
+    open: Mutex<BTreeMap<String, Open>>,
+}
+
+struct Open {
+    directory: String,
+    client: Client,
+}
+
+impl Accounts {
+    pub fn new(store: Arc<dyn Store>, lease: Arc<Lease>, sealing: Arc<Sealing>) -> Self {
+        Self { store, lease, sealing, open: Mutex::default() }
+    }
+
+    /// The client for a CA. `known` is the account in the store, if there is one.
+    ///
+    /// A new account's thumbprint has to reach the edges before the CA asks for it: this waits for that.
+    pub async fn client(
+        &self,
+        ca: &AcmeCa,
+        contact: &[String],
+        known: Option<&AccountFile>,
+        propagation: Duration,
+    ) -> Result<Client, Trouble> {
+        let mut open = self.open.lock().await;
+        if let Some(open) = open.get(&ca.name).filter(|open| open.directory == ca.directory) {
+            return Ok(open.client.clone());
+        }
+        let client = match known.filter(|known| known.directory == ca.directory) {
+            Some(known) => {
+                let credentials = known.open(&ca.name, &self.sealing);
+                let credentials =
+                    credentials.map_err(|error| Trouble::passing(format!("the account at {}: {error}", ca.name)))?;
+                Client::resume(ca, &credentials).await?
+            }
+            None => {
+                let (client, credentials) = Client::register(ca, contact).await?;
+                let file = AccountFile::new(&ca.name, &ca.directory, client.thumbprint(), &credentials, &self.sealing)?;
+                self.save(ca, &file).await?;
+                info!("opened an account at {}", ca.name);
+                sleep(propagation).await;
+                client
+            }
+        };
+        open.insert(ca.name.clone(), Open { directory: ca.directory.clone(), client: client.clone() });
+        Ok(client)
+    }
+
+    /// Opens the account again that a CA has lost, with its old key.
+    pub async fn open_again(&self, ca: &AcmeCa, contact: &[String], known: &AccountFile, lost: &Client) -> Result<(), Trouble> {
+        let mut open = self.open.lock().await;
+        // Somebody else may have found it lost too.
+        if open.get(&ca.name).is_some_and(|open| open.client.id() != lost.id()) {
+            return Ok(());
+        }
+        warn!("{} does not know our account any more; another is opened with the same key", ca.name);
+        let old = known.open(&ca.name, &self.sealing).map_err(|error| Trouble::passing(error.to_string()))?;
+        let (client, credentials) = match ca.eab {
+            // Such an account is bound to a key when it is opened, and only then.
+            Some(_) => Client::register(ca, contact).await?,
+            None => Client::register_again(ca, &old).await?,
+        };
+        let mut file = AccountFile::new(&ca.name, &ca.directory, client.thumbprint(), &credentials, &self.sealing)?;
+        file.remember(&known.thumbprints);
+        self.save(ca, &file).await?;
+        open.insert(ca.name.clone(), Open { directory: ca.directory.clone(), client });
+        Ok(())
+    }
+
+    /// Gives an account another key. Edges answer for both keys from now on: a CA may still look at the old one's proof.
+    pub async fn roll_over(&self, ca: &AcmeCa, known: &AccountFile) -> Result<AccountFile, Trouble> {
+        let mut open = self.open.lock().await;
+        let old = known.open(&ca.name, &self.sealing).map_err(|error| Trouble::passing(error.to_string()))?;
+        let mut client = Client::resume(ca, &old).await?;
+        let credentials = client.roll_over().await?;
+        let mut file = AccountFile::new(&ca.name, &ca.directory, client.thumbprint(), &credentials, &self.sealing)?;
+        file.remember(&known.thumbprints);
+        self.save(ca, &file).await?;
+        info!("the account at {} has another key", ca.name);
+        open.insert(ca.name.clone(), Open { directory: ca.directory.clone(), client });
+        Ok(file)
+    }
+
+    async fn save(&self, ca: &AcmeCa, file: &AccountFile) -> Result<(), Trouble> {
+        let text = serde_json::to_string_pretty(file).map_err(|error| Trouble::passing(error.to_string()))?;
+        let key = Key::new(Kind::Keys, &id_of_account(&ca.name));
+        let transaction = Transaction::new(Author::controller(super::NAME)).put(key, Expect::Anything, text);
+        self.store.commit(&transaction.under(&self.lease)).await.map_err(|error| Trouble::passing(error.to_string()))
+    }
+}

@@ -1,0 +1,287 @@
+//! One job of the controller, from beginning to end: an order, or a question about a renewal.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use karman_contract::read::Read;
+use karman_contract::yaml::read_yaml;
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use super::accounts::Accounts;
+use super::acme::{Client, renewal_id};
+use super::choice::Health;
+use super::entry::{CertificateFile, OrderedAs, Source, place_of_key};
+use super::local::LocalCa;
+use super::look::{Caa, Resolver};
+use super::need::Need;
+use super::order::Order;
+use super::pair::{Pair, leaf_of};
+use super::renewal;
+use super::settings::{AcmeCa, Ca, Method, Settings};
+use super::trouble::{Remedy, Trouble};
+use super::txt::Provider;
+use super::txt::hook::Hook;
+use super::work::{Bench, Step};
+use crate::failure::Failure;
+use crate::keys::account::AccountFile;
+use crate::sealing::Sealing;
+use crate::store::{Author, Expect, Key, Kind, Lease, Seen, Store, StoreError, Transaction};
+
+/// How often one job begins an exchange again because of a nonce.
+const REPEATS_MAX: usize = 10;
+
+/// What all jobs share.
+pub struct Office {
+    pub store: Arc<dyn Store>,
+    pub lease: Arc<Lease>,
+    pub sealing: Arc<Sealing>,
+    pub accounts: Accounts,
+    pub health: Mutex<Health>,
+}
+
+/// One need to be met.
+pub struct Job {
+    pub id: String,
+    pub need: Need,
+    pub method: Method,
+    pub settings: Arc<Settings>,
+    pub accounts: Arc<BTreeMap<String, AccountFile>>,
+}
+
+impl Office {
+    /// Meets a need, or notes why not. An error is one of the store: nothing was noted.
+    pub async fn meet(&self, job: &Job) -> Result<(), StoreError> {
+        let now = Timestamp::now();
+        // News may be late. Nothing is ordered on old ones: the store is asked once more.
+        let renews: Option<CertificateFile> = self.look(Kind::Certificate, &job.id).await?.map(|(file, _)| file);
+        let order: Option<Order> = self.look(Kind::Order, &job.id).await?.map(|(order, _)| order);
+        let is_good = renews.as_ref().is_some_and(|file| file.covers(&job.need.name) && renewal::due(file, now).is_err());
+        let is_met = order.as_ref().zip(renews.as_ref()).is_some_and(|(order, file)| order.is_met_by(file));
+        let is_asked_for = order.as_ref().is_some_and(|order| order.asked_for) && !is_met;
+        if is_good && !is_asked_for || order.as_ref().is_some_and(|order| order.waits(now).is_some()) {
+            return Ok(());
+        }
+        let mut order = order.unwrap_or_else(|| Order::new(vec![job.need.name.clone()], now));
+        let before = order.clone();
+        match self.pursue(job, &mut order, renews.as_ref()).await {
+            Ok(()) => Ok(()),
+            Err(Stop::Store(error)) => Err(error),
+            Err(Stop::Trouble(trouble)) => {
+                order.fail(&trouble, Timestamp::now(), fastrand::f64());
+                if order.is_failing() {
+                    warn!("{} failed {} times in a row: {trouble}", job.need.name, order.failures);
+                } else {
+                    info!("{} is tried again later: {trouble}", job.need.name);
+                }
+                if order.attempt.is_none() {
+                    self.clean_up(job, &before).await;
+                }
+                self.save(&job.id, &order).await
+            }
+        }
+    }
+
+    async fn pursue(&self, job: &Job, order: &mut Order, renews: Option<&CertificateFile>) -> Result<(), Stop> {
+        let resolver = Resolver::new(&job.settings.resolvers).map_err(Trouble::from)?;
+        let caa = resolver.look(&job.need.name, job.method, &job.settings).await?;
+        let present = order.attempt.as_ref().map(|attempt| attempt.ca.clone());
+        let ca = self.choose(job, present.as_deref().unwrap_or_default(), &caa)?;
+        let known = job.accounts.get(&ca.name);
+        let mut repeats = 0;
+        let client = loop {
+            let client = self.accounts.client(ca, &job.settings.contact, known, job.settings.propagation).await;
+            match self.noted(ca, client) {
+                Err(trouble) if trouble.remedy == Remedy::Repeat && repeats < REPEATS_MAX => repeats += 1,
+                client => break client?,
+            }
+        };
+        let bench = Bench {
+            id: &job.id,
+            ca,
+            client: &client,
+            method: job.method,
+            sealing: &self.sealing,
+            dns: provider(&job.settings),
+            replaces: renews.and_then(|file| replaces(file, ca)),
+        };
+        loop {
+            let step = self.noted(ca, bench.step(order).await);
+            match step {
+                Ok(Step::Save) => self.save(&job.id, order).await?,
+                Ok(Step::SaveAndPublish) => {
+                    self.save(&job.id, order).await?;
+                    sleep(job.settings.propagation).await;
+                }
+                Ok(Step::Issued(pair)) => return Ok(self.file(job, order, ca, &pair).await?),
+                Err(trouble) if trouble.remedy == Remedy::Repeat && repeats < REPEATS_MAX => repeats += 1,
+                Err(mut trouble) => {
+                    let is_elsewhere = self.choose(job, &ca.name, &caa).is_ok_and(|other| other.name != ca.name);
+                    if is_elsewhere && trouble.of_the_ca {
+                        // Another CA need not wait for this one.
+                        (trouble.remedy, trouble.wait) = (Remedy::StartAgain, None);
+                    }
+                    if let (Remedy::NewAccount, Some(known)) = (trouble.remedy, known) {
+                        self.accounts.open_again(ca, &job.settings.contact, known, &client).await?;
+                    }
+                    return Err(trouble.into());
+                }
+            }
+        }
+    }
+
+    fn choose<'a>(&self, job: &'a Job, present: &str, caa: &Caa) -> Result<&'a AcmeCa, Trouble> {
+        let health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        health.choose(&job.settings, present, &job.need.name, caa, Timestamp::now())
+    }
+
+    /// Remembers how the CA is.
+    fn noted<T>(&self, ca: &AcmeCa, result: Result<T, Trouble>) -> Result<T, Trouble> {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        health.note(&ca.name, result.as_ref().err(), Timestamp::now());
+        result
+    }
+
+    /// Puts a certificate into the store and takes its order out, in one piece where the store can do that.
+    async fn file(&self, job: &Job, order: &Order, ca: &AcmeCa, pair: &Pair) -> Result<(), StoreError> {
+        let attempt = order.attempt.as_ref();
+        let ordered = attempt.and_then(|attempt| {
+            Some(OrderedAs { at: attempt.at, url: attempt.url.clone()?, renews: attempt.replaces.is_some() })
+        });
+        let file = certificate_file(&job.id, pair, Source::Ordered, Some(ca.name.clone()), ordered, &self.sealing);
+        let file = file.map_err(|failure| StoreError::Refused(failure.message))?;
+        let transaction =
+            put_certificate(&job.id, &file, Expect::Anything)?.remove(Key::new(Kind::Order, &job.id), Expect::Anything);
+        self.store.commit(&transaction.under(&self.lease)).await?;
+        info!("{} has a certificate of {} until {}", job.need.name, ca.name, pair.not_after);
+        self.clean_up(job, order).await;
+        Ok(())
+    }
+
+    /// What stays behind in DNS harms nobody; it is tried once.
+    async fn clean_up(&self, job: &Job, order: &Order) {
+        let Some(dns) = provider(&job.settings) else { return };
+        let shown = order.attempt.iter().filter_map(|attempt| attempt.shown.as_ref()).flat_map(|shown| &shown.txt);
+        for txt in shown {
+            if let Err(failure) = dns.clean_up(&txt.into()).await {
+                warn!("a TXT record stays behind: {failure}");
+            }
+        }
+    }
+
+    async fn save(&self, id: &str, order: &Order) -> Result<(), StoreError> {
+        let text = serde_json::to_string_pretty(order).map_err(|error| StoreError::Refused(error.to_string()))?;
+        let transaction = Transaction::new(Author::controller(super::NAME));
+        let transaction = transaction.put(Key::new(Kind::Order, id), Expect::Anything, text);
+        self.store.commit(&transaction.under(&self.lease)).await
+    }
+
+    /// Issues by the local CA, which needs no order.
+    pub async fn issue(&self, id: &str, need: &Need, ca: &LocalCa) -> Result<CertificateFile, StoreError> {
+        let refused = |failure: Failure| StoreError::Refused(failure.message);
+        let pair = ca.issue(std::slice::from_ref(&need.name), Timestamp::now()).map_err(refused)?;
+        let ca = Some(Ca::LOCAL.to_owned());
+        let file = certificate_file(id, &pair, Source::Ordered, ca, None, &self.sealing).map_err(refused)?;
+        self.store.commit(&put_certificate(id, &file, Expect::Anything)?.under(&self.lease)).await?;
+        Ok(file)
+    }
+
+    /// Asks the CA when it wants a certificate renewed, and notes the answer.
+    pub async fn ask(&self, id: &str, ca: &AcmeCa, settings: &Settings, known: Option<&AccountFile>) -> Result<(), StoreError> {
+        let now = Timestamp::now();
+        let Some((mut file, seen)) = self.look::<CertificateFile>(Kind::Certificate, id).await? else { return Ok(()) };
+        if !renewal::asks_now(&file, now) {
+            return Ok(());
+        }
+        let asked = async {
+            let client: Client = self.accounts.client(ca, &settings.contact, known, settings.propagation).await?;
+            let Some(id) = leaf_of(&file.chain).and_then(|leaf| renewal_id(&leaf)) else { return Ok(None) };
+            client.renewal_window(&id).await
+        };
+        let life = (file.not_before, file.not_after);
+        let ((start, end), again) = match asked.await {
+            Ok(Some(answer)) => answer,
+            // No window is one that never comes before the backstop.
+            Ok(None) => ((life.1, life.1), renewal::ASK_EVERY),
+            Err(trouble) => {
+                info!("{} does not say when {id} is to be renewed: {trouble}", ca.name);
+                let before = file.renewal.map_or((life.1, life.1), |window| (window.start, window.end));
+                (before, trouble.wait.unwrap_or(renewal::ASK_AFTER_FAILURE))
+            }
+        };
+        file.renewal = Some(renewal::window(file.renewal, (start, end), again, now, fastrand::f64()));
+        match self.store.commit(&put_certificate(id, &file, seen.expect())?.under(&self.lease)).await {
+            // A person was faster; there is another certificate to ask about.
+            Err(StoreError::Changed(_)) => Ok(()),
+            committed => committed,
+        }
+    }
+
+    /// What stands in the store now; what cannot be read is as good as nothing.
+    async fn look<T: Read>(&self, kind: Kind, id: &str) -> Result<Option<(T, Seen)>, StoreError> {
+        let seen = self.store.look(&Key::new(kind, id)).await?;
+        let read = seen.text().and_then(|text| read_yaml(&text.file, &text.text).ok());
+        Ok(read.map(|read| (read, seen)))
+    }
+}
+
+/// Why a job ends early.
+enum Stop {
+    Trouble(Trouble),
+    Store(StoreError),
+}
+
+impl From<Trouble> for Stop {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+fn provider(settings: &Settings) -> Option<Arc<dyn Provider>> {
+    let dns = settings.dns.as_ref()?;
+    Some(Arc::new(Hook::new(dns.hook.clone())))
+}
+
+/// How the CA that issued a certificate knows its renewal; another CA would not.
+fn replaces(file: &CertificateFile, ca: &AcmeCa) -> Option<String> {
+    // A CA that names no window is not known to take renewals as such.
+    let has_window = file.renewal.is_some_and(|window| window.start < file.not_after);
+    if !has_window || file.ca.as_deref() != Some(&ca.name) {
+        return None;
+    }
+    renewal_id(&leaf_of(&file.chain)?)
+}
+
+/// A pair as the store keeps it.
+pub fn certificate_file(
+    id: &str,
+    pair: &Pair,
+    source: Source,
+    ca: Option<String>,
+    order: Option<OrderedAs>,
+    sealing: &Sealing,
+) -> Result<CertificateFile, Failure> {
+    Ok(CertificateFile {
+        names: pair.names.clone(),
+        chain: pair.chain.clone(),
+        key: sealing.seal(&place_of_key(id), pair.key.as_bytes())?,
+        source,
+        not_before: pair.not_before,
+        not_after: pair.not_after,
+        ca,
+        order,
+        renewal: None,
+    })
+}
+
+fn put_certificate<'a>(id: &str, file: &CertificateFile, expect: Expect) -> Result<Transaction<'a>, StoreError> {
+    let text = serde_json::to_string_pretty(file).map_err(|error| StoreError::Refused(error.to_string()))?;
+    Ok(Transaction::new(Author::controller(super::NAME)).put(Key::new(Kind::Certificate, id), expect, text))
+}

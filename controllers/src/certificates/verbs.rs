@@ -1,0 +1,323 @@
+//! `karman certificates list|show|why|renew|add|import`: what operators ask of the certificates in the store.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use karman_contract::name::HostPattern;
+use serde::Serialize;
+
+use super::budget::{Budget, Limits};
+use super::entry::{CertificateFile, Source, id_of};
+use super::import::{self, Found};
+use super::job::certificate_file;
+use super::need::Need;
+use super::order::Order;
+use super::pair::{Pair, fingerprint};
+use super::plan::{Known, Task};
+use super::renewal;
+use super::settings::{Ca, Settings};
+use super::view::View;
+use super::why::why;
+use crate::failure::{Exit, Failure};
+use crate::row;
+use crate::sealing::Sealing;
+use crate::store::{Author, Expect, Key, Kind, Seen, Store, StoreError, Transaction};
+use crate::verbs::table::table;
+use crate::verbs::{print, print_json, span};
+
+#[derive(clap::Subcommand)]
+pub enum Verb {
+    /// List the certificates, and the names that have none
+    List,
+    /// Show one certificate
+    Show {
+        /// A name that it is for, or its id
+        name: String,
+    },
+    /// Say in one line what a name waits for
+    Why {
+        #[arg(value_name = "NAME")]
+        name: HostPattern,
+    },
+    /// Try a name again now, or renew its certificate now
+    Renew {
+        #[arg(value_name = "NAME")]
+        name: HostPattern,
+    },
+    /// Check a chain and its key, and put them into the store
+    Add {
+        /// The chain in PEM, leaf first
+        #[arg(long, value_name = "FILE")]
+        chain: PathBuf,
+
+        /// The private key in PEM
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
+    /// Take over the certificates of certbot, Caddy or Traefik
+    Import {
+        /// Where the other proxy keeps them, such as /etc/letsencrypt
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
+}
+
+/// Where a verb looks, and how it answers.
+pub struct Asked {
+    pub store: Arc<dyn Store>,
+    pub key_file: PathBuf,
+    pub json: bool,
+}
+
+impl Verb {
+    pub async fn run(self, asked: &Asked) -> Result<(), Failure> {
+        match self {
+            Self::List => list(asked).await,
+            Self::Show { name } => show(asked, &name).await,
+            Self::Why { name } => say_why(asked, &name).await,
+            Self::Renew { name } => renew(asked, &name).await,
+            Self::Add { chain, key } => add(asked, &chain, &key).await,
+            Self::Import { dir } => import(asked, &dir).await,
+        }
+    }
+}
+
+/// One line of the list.
+#[derive(Serialize)]
+struct Line {
+    id: String,
+    names: Vec<HostPattern>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate: Option<Shown>,
+    /// In one line, how it stands.
+    why: String,
+}
+
+/// A certificate without its key.
+#[derive(Serialize)]
+struct Shown {
+    source: Source,
+    ca: Option<String>,
+    not_before: Timestamp,
+    not_after: Timestamp,
+    /// When it will be renewed, unless it is due already.
+    renewed_at: Option<Timestamp>,
+    fingerprint: Option<String>,
+}
+
+impl Shown {
+    fn new(file: &CertificateFile, now: Timestamp) -> Self {
+        Self {
+            source: file.source,
+            ca: file.ca.clone(),
+            not_before: file.not_before,
+            not_after: file.not_after,
+            renewed_at: renewal::due(file, now).err(),
+            fingerprint: fingerprint(&file.chain),
+        }
+    }
+}
+
+async fn list(asked: &Asked) -> Result<(), Failure> {
+    let now = Timestamp::now();
+    let view = View::read(asked.store.as_ref()).await?;
+    let lines = lines(&view, now);
+    if asked.json {
+        return print_json(&lines);
+    }
+    let mut rows = vec![row!["NAMES", "FROM", "ENDS IN", "STANDS"]];
+    for line in &lines {
+        let names: Vec<_> = line.names.iter().map(ToString::to_string).collect();
+        let (from, left) = line.certificate.as_ref().map_or_else(
+            || ("-".to_owned(), "-".to_owned()),
+            |shown| {
+                let from = shown.ca.clone().unwrap_or_else(|| shown.source.as_str().to_owned());
+                (from, span(now.duration_until(shown.not_after)))
+            },
+        );
+        rows.push(row![names.join(" "), from, left, line.why]);
+    }
+    print(&table(&rows))?;
+    let mistakes: Vec<_> = view.mistakes.values().map(ToString::to_string).collect();
+    if mistakes.is_empty() { Ok(()) } else { Err(Failure::data(mistakes.join("\n"))) }
+}
+
+fn lines(view: &View, now: Timestamp) -> Vec<Line> {
+    let settings = view.settings();
+    let needs = view.needs(&settings);
+    let known = Known::new(&needs, &view.certificates, &view.orders, now);
+    let budget = budget(&settings, &known);
+    let mut lines: Vec<_> = needs
+        .iter()
+        .map(|(id, need)| Line {
+            id: id.clone(),
+            names: vec![need.name.clone()],
+            certificate: known.certificate_for(id, need).map(|(_, file)| Shown::new(file, now)),
+            why: why_here(&settings, &known, id, need, &budget),
+        })
+        .collect();
+    let unneeded = view.certificates.iter().filter(|(id, _)| !needs.contains_key(*id));
+    lines.extend(unneeded.map(|(id, file)| Line {
+        id: id.clone(),
+        names: file.names.clone(),
+        certificate: Some(Shown::new(file, now)),
+        why: format!("is there until {}", file.not_after),
+    }));
+    lines
+}
+
+/// The budget of the CA that is asked first.
+fn budget(settings: &Settings, known: &Known<'_>) -> Budget {
+    let Some(Ca::Acme(ca)) = settings.cas.first() else { return Budget::new(Limits::default(), [], known.now) };
+    let issued = known.certificates.values().filter(|file| file.ca.as_deref() == Some(&ca.name));
+    let spent: Vec<_> = issued.filter_map(|file| Some((file.order.as_ref()?, &file.names))).collect();
+    let spent = spent.iter().map(|(order, names)| super::budget::Spent { at: order.at, names, renews: order.renews });
+    Budget::new(ca.limits, spent, known.now)
+}
+
+fn why_here(settings: &Settings, known: &Known<'_>, id: &str, need: &Need, budget: &Budget) -> String {
+    let is_work = matches!(known.task(id, need, budget), Task::Work { .. });
+    if is_work && settings.cas.is_empty() {
+        return format!("{} is not ordered: platform.yaml names no CA under 'certificates'", need.name);
+    }
+    why(known, id, need, budget)
+}
+
+async fn show(asked: &Asked, name: &str) -> Result<(), Failure> {
+    let view = View::read(asked.store.as_ref()).await?;
+    let pattern: Option<HostPattern> = name.parse().ok();
+    let is_for = |file: &CertificateFile| pattern.as_ref().is_some_and(|pattern| file.covers(pattern));
+    let found = view.certificates.iter().find(|(id, _)| *id == name);
+    let found = found.or_else(|| view.certificates.iter().find(|(_, file)| is_for(file)));
+    let Some((id, file)) = found else {
+        return Err(Failure::new(Exit::Data, format!("no certificate in the store is for {name}")));
+    };
+    let now = Timestamp::now();
+    let shown = Shown::new(file, now);
+    if asked.json {
+        return print_json(&BTreeMap::from([(id, shown)]));
+    }
+    let names: Vec<_> = file.names.iter().map(ToString::to_string).collect();
+    let renewed = shown.renewed_at.map_or_else(|| "now".to_owned(), |at| format!("{at}, in {}", span(now.duration_until(at))));
+    print(&table(&[
+        row!["id", id],
+        row!["names", names.join(", ")],
+        row!["from", format!("{} {}", file.source.as_str(), file.ca.clone().unwrap_or_default())],
+        row!["good from", file.not_before],
+        row!["good until", format!("{}, in {}", file.not_after, span(now.duration_until(file.not_after)))],
+        row!["renewed at", renewed],
+        row!["SHA-256", shown.fingerprint.unwrap_or_default()],
+    ]))
+}
+
+async fn say_why(asked: &Asked, name: &HostPattern) -> Result<(), Failure> {
+    let view = View::read(asked.store.as_ref()).await?;
+    let settings = view.settings();
+    let needs = view.needs(&settings);
+    let known = Known::new(&needs, &view.certificates, &view.orders, Timestamp::now());
+    let id = id_of(name);
+    let Some(need) = needs.get(&id) else {
+        let covering = needs.values().find(|need| super::entry::covers(&need.name, name));
+        let message = match covering {
+            Some(need) => format!("{name} is covered by {}: ask for that", need.name),
+            None => format!("{name} is a host of no app that is live, so it needs no certificate"),
+        };
+        return Err(Failure::new(Exit::Data, message));
+    };
+    let why = why_here(&settings, &known, &id, need, &budget(&settings, &known));
+    if asked.json { print_json(&BTreeMap::from([("why", why)])) } else { print(&format!("{why}\n")) }
+}
+
+/// Clears the wait of a name, or asks for a renewal before its time.
+async fn renew(asked: &Asked, name: &HostPattern) -> Result<(), Failure> {
+    let view = View::read(asked.store.as_ref()).await?;
+    let settings = view.settings();
+    let id = id_of(name);
+    let Some(need) = view.needs(&settings).remove(&id) else {
+        return Err(Failure::new(Exit::Data, format!("{name} is a host of no app that is live: nothing is ordered for it")));
+    };
+    if let Err(unable) = need.way {
+        return Err(Failure::new(Exit::Data, format!("{name}: {}", unable.as_str())));
+    }
+    let key = Key::new(Kind::Order, &id);
+    let seen = asked.store.look(&key).await?;
+    let mut order = view.orders.get(&id).cloned().unwrap_or_else(|| Order::new(vec![name.clone()], Timestamp::now()));
+    order.try_now();
+    order.asked_for = true;
+    let transaction = Transaction::new(Author::person(None)).put(key, seen.expect(), json(&order)?);
+    asked.store.commit(&transaction).await?;
+    print(&format!("{name} is ordered now; 'karman certificates why {name}' tells how it goes\n"))
+}
+
+async fn add(asked: &Asked, chain: &Path, key: &Path) -> Result<(), Failure> {
+    let text = |path: &Path| fs::read_to_string(path).map_err(|error| Failure::system(path.display(), &error));
+    let pair = Pair::read(&text(chain)?, &text(key)?, Timestamp::now());
+    let pair = pair.map_err(|reasons| Failure::data(format!("{}: {}", chain.display(), reasons.join("\n"))))?;
+    let sealing = Sealing::open(&asked.key_file)?;
+    let id = put(asked, &pair, Source::Added, &sealing).await?;
+    let view = View::read(asked.store.as_ref()).await?;
+    let names: Vec<_> = pair.names.iter().map(ToString::to_string).collect();
+    let hosts = view.hosts();
+    let idle: Vec<_> = pair.names.iter().filter(|name| !hosts.iter().any(|host| super::entry::covers(name, host))).collect();
+    print(&format!("{id}: {} until {}\n", names.join(", "), pair.not_after))?;
+    if idle.is_empty() {
+        return Ok(());
+    }
+    let idle: Vec<_> = idle.iter().map(ToString::to_string).collect();
+    print(&format!("no app has {} yet\n", idle.join(", ")))
+}
+
+async fn import(asked: &Asked, dir: &Path) -> Result<(), Failure> {
+    let harvest = import::read(dir)?;
+    let sealing = Sealing::open(&asked.key_file)?;
+    let now = Timestamp::now();
+    let mut refused = harvest.unreadable;
+    let mut taken = 0;
+    for Found { place, chain, key } in harvest.found {
+        let pair = match Pair::read(&chain, &key, now) {
+            Ok(pair) => pair,
+            Err(reasons) => {
+                refused.push(format!("{place}: {}", reasons.join("; ")));
+                continue;
+            }
+        };
+        let there = there(asked, &id_of_pair(&pair)).await?;
+        if there.is_some_and(|file| file.not_after >= pair.not_after) {
+            print(&format!("{place}: the store has one that is as good\n"))?;
+            continue;
+        }
+        let id = put(asked, &pair, Source::Imported, &sealing).await?;
+        print(&format!("{id}: until {}, from {place}\n", pair.not_after))?;
+        taken += 1;
+    }
+    print(&format!("{taken} taken over, {} refused\n", refused.len()))?;
+    if refused.is_empty() { Ok(()) } else { Err(Failure::data(refused.join("\n"))) }
+}
+
+async fn there(asked: &Asked, id: &str) -> Result<Option<CertificateFile>, StoreError> {
+    let seen = asked.store.look(&Key::new(Kind::Certificate, id)).await?;
+    let Seen::Text(text) = seen else { return Ok(None) };
+    Ok(karman_contract::yaml::read_yaml(&text.file, &text.text).ok())
+}
+
+async fn put(asked: &Asked, pair: &Pair, source: Source, sealing: &Sealing) -> Result<String, Failure> {
+    let id = id_of_pair(pair);
+    let file = certificate_file(&id, pair, source, None, None, sealing)?;
+    let key = Key::new(Kind::Certificate, &id);
+    let transaction = Transaction::new(Author::person(None)).put(key, Expect::Anything, json(&file)?);
+    asked.store.commit(&transaction).await?;
+    Ok(id)
+}
+
+/// One certificate for a name and kind of key: a client that knows no ECDSA gets the other.
+fn id_of_pair(pair: &Pair) -> String {
+    let id = pair.names.first().map(id_of).unwrap_or_default();
+    if pair.is_rsa { format!("{id}-rsa") } else { id }
+}
+
+fn json(value: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string_pretty(value).map_err(|error| Failure::data(error.to_string()))
+}

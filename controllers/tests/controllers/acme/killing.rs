@@ -1,0 +1,62 @@
+//! The controller is killed at every request of an order, and nothing is ordered twice for that.
+
+use serde_json::json;
+
+use super::https::Identity;
+use super::pebble::{ACME, HTTP, Pebble, RELAY, own_address};
+use super::platform::{Answerer, Platform};
+use super::relay::{Cut, Relay};
+use crate::program::wait_until;
+
+/// An order takes about a dozen requests; the first one of a process asks for the directory.
+const REQUESTS_MAX: usize = 40;
+
+#[test]
+fn killed_at_every_request_it_goes_on_where_it_was() {
+    killed(true);
+}
+
+#[test]
+fn killed_before_every_request_it_goes_on_where_it_was() {
+    killed(false);
+}
+
+fn killed(is_delivered: bool) {
+    let mut platform = Platform::new();
+    let identity = Identity::for_address(own_address(ACME));
+    let _pebble = Pebble::start(platform.dir(), &identity, 0);
+    let relay = Relay::start(own_address(RELAY), own_address(ACME), &identity);
+    let _answerer = Answerer::start(own_address(HTTP), platform.data("keys"));
+    platform.settings(&json!({
+        "cas": [{"name": "pebble", "directory": relay.directory(), "root": "ca-root.pem",
+                 "limits": {"orders_per_3_hours": 10_000, "per_domain_per_week": 10_000, "same_names_per_week": 100}}],
+        "resolvers": [Pebble::resolver()],
+        "propagation_seconds": 0,
+    }));
+    let mut killed = 0;
+    for after in 1..REQUESTS_MAX {
+        let host = format!("app-{after}.example.com");
+        relay.cut(Some(Cut { after, is_delivered }));
+        platform.app("one", &[&host]);
+        platform.start();
+        let id = format!("certificates/{host}");
+        wait_until("it is cut or done", || relay.is_cut() || platform.entry(&id).is_some());
+        let was_cut = relay.is_cut();
+        platform.kill();
+        relay.mend();
+        platform.start();
+        platform.certified(&host);
+        platform.kill();
+        let log = relay.log.lock().unwrap();
+        let lost = if was_cut && is_delivered { 2 } else { 1 };
+        let orders = log.orders.get(&host).copied().unwrap_or(0);
+        assert!((1..=lost).contains(&orders), "{orders} orders for one need, cut after {after}: {:?}", log.requests);
+        assert_eq!(log.finalized, 1, "one certificate for one need, cut after {after}: {:?}", log.requests);
+        drop(log);
+        killed += usize::from(was_cut);
+        if !was_cut {
+            break;
+        }
+    }
+    assert!(killed >= 8, "an order has at least that many requests; killed at {killed}");
+}
