@@ -22,6 +22,9 @@ mod clients;
 /// Instances that die under their sockets.
 #[path = "edge/crashes.rs"]
 mod crashes;
+/// The side doors: admin socket, probe listener, series.
+#[path = "edge/doors.rs"]
+mod doors;
 /// Instances that are about to go.
 #[path = "edge/drains.rs"]
 mod drains;

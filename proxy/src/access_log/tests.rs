@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
 
 use karman_contract::code::Code;
+use proptest::prelude::*;
 use rustix::fs::{CWD, Mode, mkfifoat};
 use serde_json::{Value, json};
 
@@ -283,4 +284,19 @@ fn after_the_close_lines_are_counted_as_dropped() {
     assert!(log.close(SOON));
     log.write(&line("/"));
     assert_eq!(log.dropped(), 1);
+}
+
+proptest! {
+    /// Row L14: whatever a client says, it is one line, and valid JSON that says the same.
+    #[test]
+    fn any_text_is_one_line_of_json(path in "\\PC*|[\\x00-\\x7f]*|.{0,2000}", host in ".{0,300}", id in ".{0,200}") {
+        let line = AccessLine { host: &host, request_id: &id, ..line(&path) };
+        let json = line.to_json().expect("bounded texts fit");
+        prop_assert!(json.len() <= LINE_BYTES_MAX);
+        prop_assert_eq!(json.iter().filter(|byte| **byte == b'\n').count(), 1);
+        prop_assert!(!json[..json.len() - 1].iter().any(|byte| *byte < b' ' || *byte == 0x7f));
+        let said = serde_json::from_slice::<Value>(&json).unwrap();
+        let said = said["path"].as_str().unwrap();
+        prop_assert!(said == path || path.starts_with(said.strip_suffix('…').unwrap_or("\0")), "{said:?}");
+    }
 }

@@ -1,6 +1,7 @@
 //! Documents through their whole life: pushed, refused, saved, loaded again.
 
 use karman_contract::document::{AppsDelta, AppsDocument, from_json};
+use proptest::prelude::*;
 
 use super::*;
 use crate::table::Apps;
@@ -105,3 +106,44 @@ fn an_edge_keeps_its_own_key_until_it_is_given_others() {
 }
 
 use karman_contract::document::{KeysDocument, SecretKey};
+
+/// Documents of apps with a part replaced, removed, doubled or cut.
+fn almost_a_document() -> impl Strategy<Value = Vec<u8>> {
+    const GOOD: &str = r#"{"epoch":1,"generation":2,"apps":{"todos":{"owner":"acme","hosts":["a.example.com","*.b.example.com"],"state":"running","instances":{"a":{"address":"10.0.0.1:3000","release":7,"state":"ready"}},"limits":{"queue":1},"deny":[{"net":"203.0.113.0/24"}]}}}"#;
+    let junk = prop::sample::select(vec![
+        "",
+        "null",
+        "{}",
+        "[]",
+        "\"\"",
+        "-1",
+        "1e999",
+        "18446744073709551616",
+        "\"\\u0000\"",
+        "{{",
+        "]",
+        ",",
+        "\u{fe0f}",
+        "\"a\":1,",
+        "[[[[[[[[",
+    ]);
+    (0..GOOD.len(), 0..40_usize, junk).prop_map(|(at, length, junk)| {
+        let end = (at + length).min(GOOD.len());
+        format!("{}{junk}{}", &GOOD[..at], &GOOD[end..]).into_bytes()
+    })
+}
+
+proptest! {
+    /// Junk is refused with reasons; what is taken says the same when it is written and read again.
+    #[test]
+    fn a_document_is_taken_whole_or_refused(text in prop_oneof![3 => almost_a_document(), 1 => prop::collection::vec(any::<u8>(), 0..100)]) {
+        let Ok(text) = String::from_utf8(text) else { return Ok(()) };
+        match from_json::<AppsDocument>(&text) {
+            Ok(document) => {
+                let again = from_json::<AppsDocument>(&document.to_json());
+                prop_assert_eq!(again.map(|again| again.to_json()).ok(), Some(document.to_json()));
+            }
+            Err(reasons) => prop_assert!(!reasons.is_empty()),
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! Sealing, opening and finding the cookie among others.
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn keys(seeds: &[u8]) -> CookieKeys {
@@ -72,5 +74,35 @@ fn the_app_sees_every_cookie_but_ours() {
     ] {
         let seen = without_ours(field.as_bytes());
         assert_eq!(seen.as_deref().map(|bytes| std::str::from_utf8(bytes).unwrap()), wanted, "{field}");
+    }
+}
+
+proptest! {
+    /// Whatever stands around it, ours is found, and only ours is taken out.
+    #[test]
+    fn our_cookie_is_found_and_taken_out_among_any_others(
+        before in prop::collection::vec("[a-z]{1,8}=[!-:<-~]{0,12}", 0..5),
+        after in prop::collection::vec("[a-z]{1,8}=[!-:<-~]{0,12}", 0..5),
+        secure in any::<bool>(),
+    ) {
+        let keys = keys(&[1]);
+        let name = if secure { COOKIE_SECURE } else { COOKIE };
+        let value = keys.seal(&app("todos"), BOUND).unwrap();
+        let others: Vec<_> = before.iter().chain(&after).filter(|pair| !pair.starts_with("karman=")).cloned().collect();
+        let (before, after) = others.split_at(before.len().min(others.len()));
+        let field = [before, &[format!("{name}={value}")], after].concat().join("; ");
+        prop_assert_eq!(keys.find(&app("todos"), name, std::iter::once(field.as_bytes())), Some(BOUND));
+        prop_assert_eq!(without_ours(field.as_bytes()), Some(others.join("; ").into_bytes()));
+    }
+
+    #[test]
+    fn any_bytes_are_no_binding(fields in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 0..4)) {
+        prop_assert_eq!(keys(&[1]).find(&app("todos"), COOKIE, fields.iter().map(Vec::as_slice)), None);
+        for field in &fields {
+            if let Some(kept) = without_ours(field) {
+                prop_assert!(kept.len() < field.len());
+                prop_assert_eq!(without_ours(&kept), None, "nothing of ours is left");
+            }
+        }
     }
 }
