@@ -98,7 +98,7 @@ impl Drains {
             // Truncation is meant: what is left of a tunnel is closed in the next tick.
             let now = (due as usize).min(tunnels.len());
             for tunnel in tunnels.iter().take(now) {
-                tunnel.close(ClosedBy::Drain);
+                tunnel.close(ClosedBy::Drain, left);
             }
             due = (due - now as f64).clamp(0.0, 1.0);
         }

@@ -7,6 +7,7 @@ mod registry;
 mod tests;
 
 use std::future::poll_fn;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
@@ -16,7 +17,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout_at};
 
 pub use registry::{Place, Tunnels};
 
@@ -25,8 +26,10 @@ use self::frames::{GOING_AWAY, GOING_AWAY_MASKED};
 use crate::clock;
 use crate::vitals::{AppVitals, ClosedBy, InstanceVitals};
 
-/// How long an app may take to answer a close frame, and a client to take it.
+/// How long an app may take to answer a close frame.
 const PARTING_MAX: Duration = Duration::from_secs(2);
+/// How long a client may take, from when it should be gone, to take what it was sent and to leave; then it is reset.
+pub const RESET_AFTER: Duration = Duration::from_secs(5);
 /// How long one direction may be silent after the other has ended: a dead app says no more than FIN.
 const HALF_OPEN_MAX: Duration = Duration::from_secs(5);
 
@@ -44,6 +47,8 @@ pub struct Tunnel {
     moved_at: AtomicU64,
     /// Why it was told to close, as an index into [`ClosedBy::ALL`] plus one.
     told: AtomicU8,
+    /// When its client is reset if it has not left by then, by [`clock::millis`]; 0 until it was told to close.
+    reset_at: AtomicU64,
     /// Which side ended its direction first, in the same way.
     ended_by: AtomicU8,
     bell: Notify,
@@ -85,10 +90,11 @@ impl Orphan {
 
     /// Lets the client go where there is somebody.
     pub async fn release(mut self) {
+        let reset_at = Instant::now() + RESET_AFTER;
         if self.between_frames {
-            let _ = timeout(PARTING_MAX, self.client.write_all(&GOING_AWAY)).await;
+            let _ = timeout_at(reset_at, self.client.write_all(&GOING_AWAY)).await;
         }
-        let _ = self.client.shutdown().await;
+        see_off(self.client, reset_at).await;
     }
 }
 
@@ -113,6 +119,7 @@ impl Tunnel {
             opened_at,
             moved_at: AtomicU64::new(opened_at),
             told: AtomicU8::new(0),
+            reset_at: AtomicU64::new(0),
             ended_by: AtomicU8::new(0),
             bell: Notify::new(),
         }
@@ -135,15 +142,27 @@ impl Tunnel {
         self.bell.notified().await;
     }
 
-    /// Tells the tunnel to close. The first reason stands.
-    pub fn close(&self, by: ClosedBy) {
-        note(&self.told, by);
+    /// Tells the tunnel to close, and to be gone `within` this time: what its app has sent by now reaches
+    /// the client, however slow that is, until [`RESET_AFTER`] beyond it. The first reason stands.
+    pub fn close(&self, by: ClosedBy, within: Duration) {
+        if note(&self.told, by) {
+            let reset_after = u64::try_from((within + RESET_AFTER).as_millis()).unwrap_or(u64::MAX / 2);
+            self.reset_at.store(clock::millis() + reset_after, Relaxed);
+        }
         self.bell.notify_one();
     }
 
     /// By [`clock::millis`].
     pub fn opened_at(&self) -> u64 {
         self.opened_at
+    }
+
+    fn reset_at(&self) -> Instant {
+        let left = match self.reset_at.load(Relaxed) {
+            0 => RESET_AFTER,
+            at => Duration::from_millis(at.saturating_sub(clock::millis())),
+        };
+        Instant::now() + left
     }
 
     /// When a byte last moved, by [`clock::millis`].
@@ -218,19 +237,29 @@ impl Tunnel {
         };
         // Both ends were flushed or failed; a FIN to a side that is gone has nobody to tell.
         let _ = app.shutdown().await;
+        drop(app);
         let orphaned = may_keep && by == ClosedBy::App && inward.is_open() && !outward.frames.closed;
         if orphaned {
             return (closed, Some(Orphan { client, between_frames: outward.frames.is_between() }));
         }
-        let _ = client.shutdown().await;
+        // To the instance it is over; only its client may take longer to understand.
+        self.leave_instance();
+        if inward.is_open() {
+            see_off(client, self.reset_at()).await;
+        } else {
+            let _ = client.shutdown().await;
+        }
         (closed, None)
     }
 
     /// Takes leave as the protocol wants it: the app is told "going away" between two frames, what it
     /// still says reaches the client, and its own close frame is the client's. An app that does not
-    /// answer is not waited for: then the client hears it from the edge.
+    /// answer is not waited for: then the client hears it from the edge, after the frame that has begun.
+    /// A client that is slow is waited for, until it is reset.
     async fn part(&self, inward: &mut Flow, outward: &mut Flow, client: &mut TcpStream, app: &mut TcpStream) {
+        let reset_at = self.reset_at();
         let mut asked = false;
+        let mut patience = pin!(sleep(PARTING_MAX));
         let parting = poll_fn(|cx| {
             let moved = (inward.bytes, outward.bytes);
             let rest = inward.finish_frame(cx, client, app);
@@ -241,12 +270,23 @@ impl Tunnel {
             }
             let answer = outward.pump(cx, app, client, false);
             self.count(inward, outward, moved);
-            if answer.is_ready() || (outward.frames.closed && outward.is_sent()) { Poll::Ready(()) } else { Poll::Pending }
+            if answer.is_ready() || (outward.frames.closed && outward.is_sent()) {
+                return Poll::Ready(());
+            }
+            while patience.as_mut().poll(cx).is_ready() {
+                // While the client is slow to take what the app said, the app is not late.
+                if outward.is_sent() {
+                    return Poll::Ready(());
+                }
+                patience.as_mut().reset(Instant::now() + PARTING_MAX);
+            }
+            Poll::Pending
         });
-        let _ = timeout(PARTING_MAX, parting).await;
+        let _ = timeout_at(reset_at, parting).await;
+        let _ = timeout_at(reset_at, poll_fn(|cx| outward.finish_frame(cx, app, client))).await;
         if !outward.frames.closed && outward.frames.is_between() {
             outward.say(&GOING_AWAY);
-            let _ = timeout(PARTING_MAX, poll_fn(|cx| outward.poll_send(cx, client))).await;
+            let _ = timeout_at(reset_at, poll_fn(|cx| outward.poll_send(cx, client))).await;
         }
     }
 
@@ -266,9 +306,24 @@ impl Tunnel {
     }
 }
 
-/// Keeps the first reason that is noted.
-fn note(cell: &AtomicU8, by: ClosedBy) {
-    let _ = cell.compare_exchange(0, by as u8 + 1, Relaxed, Relaxed);
+/// Ends a client's connection so that all that it was sent arrives: a FIN, and then what it still says is
+/// read by nobody, because a socket that is closed with bytes unread resets, and a reset overtakes
+/// what is on its way. A client that does not leave is reset at last.
+async fn see_off(mut client: TcpStream, reset_at: Instant) {
+    let leaving = async {
+        client.shutdown().await?;
+        let mut nobody = [0; 1_024];
+        while client.read(&mut nobody).await? > 0 {}
+        io::Result::Ok(())
+    };
+    if timeout_at(reset_at, leaving).await.is_err() {
+        let _ = client.set_zero_linger();
+    }
+}
+
+/// Keeps the first reason that is noted; says whether this was it.
+fn note(cell: &AtomicU8, by: ClosedBy) -> bool {
+    cell.compare_exchange(0, by as u8 + 1, Relaxed, Relaxed).is_ok()
 }
 
 fn noted(cell: &AtomicU8) -> Option<ClosedBy> {

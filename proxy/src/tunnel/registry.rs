@@ -64,7 +64,7 @@ impl Tunnels {
             let now = clock::millis();
             for tunnel in &self.open {
                 if let Some(by) = tunnel.is_over(now) {
-                    tunnel.close(by);
+                    tunnel.close(by, Duration::ZERO);
                 }
             }
         }
@@ -79,7 +79,7 @@ impl Tunnels {
         let Ok(count) = u32::try_from(tunnels.len()) else { return };
         let start = tokio::time::Instant::now();
         for (n, tunnel) in (1..=count).zip(tunnels) {
-            tunnel.close(by);
+            tunnel.close(by, (start + window).saturating_duration_since(tokio::time::Instant::now()));
             tokio::time::sleep_until(start + window.mul_f64(f64::from(n) / f64::from(count))).await;
         }
     }
