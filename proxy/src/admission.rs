@@ -6,8 +6,24 @@ mod tests;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use crate::balance::warmth;
+use crate::exchange::Exchange;
+use crate::table::App;
+
 /// Those that come after a calm are let in at once, up to the share of this time: 50 go at once, 50,000 do not.
 const BURST: Duration = Duration::from_millis(250);
+
+/// How many new sockets the app's instances take a second, together; 0 for any number, `None` while
+/// there is none to take them. A newborn takes as small a part as of everything else.
+pub fn takes_per_second(app: &App) -> Option<f64> {
+    if app.vitals.is_down() {
+        return None;
+    }
+    let warm_up = Exchange::seconds(app.wire.warm_seconds);
+    let takers = app.instances.iter().filter(|instance| instance.takes());
+    let warmths: Vec<f64> = takers.map(|instance| warmth(instance.vitals.ready_for(), warm_up)).collect();
+    (!warmths.is_empty()).then(|| warmths.iter().sum::<f64>() * f64::from(app.wire.limits.sockets_per_second))
+}
 
 /// When an instance takes its next socket, were there no burst.
 ///
@@ -31,6 +47,11 @@ impl Admission {
         };
         let _ = self.0.fetch_update(Relaxed, Relaxed, book);
         wait
+    }
+
+    /// How long one that comes now would have to wait.
+    pub fn backlog(&self, now: Duration) -> Duration {
+        Duration::from_micros(self.0.load(Relaxed)).saturating_sub(now + BURST)
     }
 }
 

@@ -118,6 +118,11 @@ impl<T: Table> Held<T> {
         Ok(Restored { held, changes, warnings })
     }
 
+    /// From now on another process saves the document.
+    pub fn retire(&self) {
+        lock(&self.saved).retire();
+    }
+
     /// Replaces the document. `follow` hears of the changes as soon as they are live.
     pub fn put(&self, document: Document<T::Item>, follow: impl FnOnce(Vec<T::Change>)) -> Result<Applied, Refusal> {
         let mut saved = lock(&self.saved);

@@ -1,122 +1,199 @@
 //! Draining an instance: its tunnels are closed at the pace at which the others can take their clients.
+//!
+//! One process of an edge drains, the current one, for all of them.
 
+pub mod pace;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use karman_contract::app::InstanceState;
 use karman_contract::event::EventKind;
-use karman_contract::name::{AppId, InstanceId};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use self::pace::{Strain, pace};
+use crate::admission::takes_per_second;
+use crate::clock;
 use crate::events::{About, Events};
+use crate::exchange::Exchange;
 use crate::health::jitter;
 use crate::live::Live;
+use crate::processes::Processes;
+use crate::processes::wire::{Report, Which};
 use crate::table::{App, Apps, Change, Instance};
-use crate::tunnel::Tunnels;
-use crate::vitals::{ClosedBy, InstanceVitals};
+use crate::tunnel::{Tunnel, Tunnels, close_silent};
+use crate::vitals::{InstanceVitals, lock};
 
 /// How often some are closed. Short enough that a client meets no crowd of others.
 const TICK: Duration = Duration::from_millis(50);
+/// A tick that came late closes no more than this one's share: what was missed is not made up in a crowd.
+const TICK_MAX: Duration = Duration::from_millis(200);
+/// How often it is looked anew which tunnels there are, here and in the previous processes.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// For how long a slow connection tells something of an instance.
+const CONNECT_FRESH: Duration = Duration::from_secs(5);
 
 /// Follows the table, and empties the instances that are about to go.
 #[derive(Debug)]
 pub struct Drains {
     apps: Arc<Live<Apps>>,
     tunnels: Arc<Tunnels>,
+    processes: Arc<Processes>,
     events: Arc<Events>,
+    running: Mutex<Vec<Arc<Leaving>>>,
+    /// Set once: another process drains now.
+    retired: AtomicBool,
 }
 
-/// How many tunnels to close a second.
-///
-/// To Meteor the rate of closes is the rate of reconnects. So it is what the `takers` admit, together;
-/// more only where the rest would not be gone within the time that is left. While nobody takes them,
-/// they stay where they are, until the time that their going takes at one instance's rate is all that is left.
-pub fn pace(tunnels: usize, takers: usize, sockets_per_second: u32, left: Duration) -> f64 {
-    let one = if sockets_per_second == 0 { f64::INFINITY } else { f64::from(sockets_per_second) };
-    let needed = tunnels as f64 / left.as_secs_f64().max(TICK.as_secs_f64());
-    match takers {
-        0 if needed < one => 0.0,
-        takers => needed.max(one * takers as f64),
+/// An instance that is being emptied.
+#[derive(Debug)]
+struct Leaving {
+    of: Which,
+    vitals: Arc<InstanceVitals>,
+    deadline: Instant,
+}
+
+impl Leaving {
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
     }
 }
 
 impl Drains {
-    pub fn new(apps: Arc<Live<Apps>>, tunnels: Arc<Tunnels>, events: Arc<Events>) -> Self {
-        Self { apps, tunnels, events }
+    pub fn new(apps: Arc<Live<Apps>>, tunnels: Arc<Tunnels>, processes: Arc<Processes>, events: Arc<Events>) -> Self {
+        Self { apps, tunnels, processes, events, running: Mutex::default(), retired: AtomicBool::new(false) }
     }
 
     /// Starts a drain for every instance that the change sends away.
     pub fn follow(self: &Arc<Self>, change: &Change) {
         let Some(before) = &change.before else { return };
         for instance in before.instances.iter().filter(|instance| instance.state != InstanceState::Draining) {
-            if is_leaving(change.after.as_deref(), &instance.vitals) {
-                self.start(before, instance);
+            if !stays(change.after.as_deref(), &Which::of(&instance.vitals)) {
+                let about = About { app: Some(before.id.clone()), instance: Some(instance.id.clone()), ..About::default() };
+                self.events.tell(EventKind::InstanceDraining, about);
+                self.start(Arc::clone(&instance.vitals), window(before));
             }
         }
     }
 
-    fn start(self: &Arc<Self>, app: &App, instance: &Instance) {
-        let about = About { app: Some(app.id.clone()), instance: Some(instance.id.clone()), ..About::default() };
-        self.events.tell(EventKind::InstanceDraining, about);
-        let window = Duration::from_secs(app.wire.drain.window_seconds.into());
-        let per_second = app.wire.limits.sockets_per_second;
-        let leaving = Leaving {
-            app: app.id.clone(),
-            id: instance.id.clone(),
-            vitals: Arc::clone(&instance.vitals),
-            per_second,
-            deadline: Instant::now() + window,
-        };
-        let drains = Arc::clone(self);
-        tokio::spawn(async move { drains.drain(leaving).await });
+    /// Goes on with what a previous process carries of instances that are leaving.
+    pub fn adopt(self: &Arc<Self>, report: &Report) {
+        let table = self.apps.pin();
+        for carried in &report.carried {
+            let app = table.get(carried.of.app.as_str());
+            if stays(app.map(Arc::as_ref), &carried.of) {
+                continue;
+            }
+            let known = app.and_then(|app| app.instances.iter().find(|instance| carried.of.is(&instance.vitals)));
+            let vitals = match known {
+                Some(instance) => Arc::clone(&instance.vitals),
+                None => Arc::new(InstanceVitals::new(carried.of.app.clone(), carried.of.instance.clone(), carried.of.address)),
+            };
+            let left = carried.left_ms.map(Duration::from_millis);
+            self.start(vitals, left.or_else(|| app.map(|app| window(app))).unwrap_or_default());
+        }
     }
 
-    async fn drain(&self, leaving: Leaving) {
+    /// Leaves all to the process that takes over.
+    pub fn retire(&self) {
+        self.retired.store(true, Relaxed);
+    }
+
+    /// What is left of the time for the drain of an instance, if there is one.
+    pub fn left(&self, vitals: &Arc<InstanceVitals>) -> Option<Duration> {
+        lock(&self.running).iter().find(|leaving| Arc::ptr_eq(&leaving.vitals, vitals)).map(|leaving| leaving.left())
+    }
+
+    fn start(self: &Arc<Self>, vitals: Arc<InstanceVitals>, window: Duration) {
+        let leaving = Arc::new(Leaving { of: Which::of(&vitals), vitals, deadline: Instant::now() + window });
+        let mut running = lock(&self.running);
+        if running.iter().any(|other| other.of == leaving.of) {
+            return;
+        }
+        running.push(Arc::clone(&leaving));
+        drop(running);
+        let drains = Arc::clone(self);
+        tokio::spawn(async move {
+            let drained = drains.drain(&leaving).await;
+            if !drains.retired.load(Relaxed) {
+                lock(&drains.running).retain(|other| !Arc::ptr_eq(other, &leaving));
+            }
+            if drained {
+                let (app, instance) = (leaving.of.app.clone(), leaving.of.instance.clone());
+                let about = About { app: Some(app), instance: Some(instance), ..About::default() };
+                drains.events.tell(EventKind::InstanceDrained, about);
+            }
+        });
+    }
+
+    /// Whether it was emptied; not if it was taken back, or another process empties it now.
+    async fn drain(&self, leaving: &Leaving) -> bool {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut due = 0.0;
-        let mut last = Instant::now();
-        while !leaving.vitals.idle() {
+        let (mut ticked, mut looked) = (Instant::now(), None::<Instant>);
+        let mut open: Vec<Arc<Tunnel>> = Vec::new();
+        let mut refusals = None;
+        loop {
             tick.tick().await;
+            if self.retired.load(Relaxed) {
+                return false;
+            }
             let table = self.apps.pin();
-            let app = table.get(leaving.app.as_str());
-            if !is_leaving(app.map(Arc::as_ref), &leaving.vitals) {
-                // It was taken back.
-                return;
+            let app = table.get(leaving.of.app.as_str());
+            if stays(app.map(Arc::as_ref), &leaving.of) {
+                return false;
             }
-            let takers = app.map_or(0, |app| app.instances.iter().filter(|i| i.takes_new_clients() && i.vitals.usable()).count());
-            let takers = if app.is_some_and(|app| app.vitals.is_down()) { 0 } else { takers };
-            let mut tunnels = self.tunnels.of(&leaving.vitals);
-            let left = leaving.deadline.saturating_duration_since(Instant::now());
-            due += pace(tunnels.len(), takers, leaving.per_second, left) * last.elapsed().as_secs_f64() * jitter(fastrand::f64());
-            last = Instant::now();
-            // Those that have been silent longest have the least to lose.
-            tunnels.sort_by_key(|tunnel| tunnel.moved_at());
+            if looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
+                self.processes.close(&leaving.of, 0, Duration::ZERO).await;
+                open = self.tunnels.of(|vitals| std::ptr::eq(vitals, &*leaving.vitals));
+                looked = Some(Instant::now());
+            }
+            open.retain(|tunnel| tunnel.is_open());
+            let elsewhere = self.processes.hold(&leaving.of);
+            if leaving.vitals.idle() && elsewhere.is_nothing() {
+                return true;
+            }
+            let per_second = app.map_or(0, |app| app.wire.limits.sockets_per_second);
+            let takes = app.and_then(|app| takes_per_second(app));
+            let strain = app.map(|app| strain(app, &mut refusals)).unwrap_or_default();
+            let rate = pace(open.len() + elsewhere.tunnels, takes, strain.ease(), per_second, leaving.left());
+            due += rate * ticked.elapsed().min(TICK_MAX).as_secs_f64() * jitter(fastrand::f64());
+            ticked = Instant::now();
             // Truncation is meant: what is left of a tunnel is closed in the next tick.
-            let now = (due as usize).min(tunnels.len());
-            for tunnel in tunnels.iter().take(now) {
-                tunnel.close(ClosedBy::Drain, left);
-            }
+            let now = (due as usize).min(open.len() + elsewhere.tunnels);
             due = (due - now as f64).clamp(0.0, 1.0);
+            let here = close_silent(&mut open, now, leaving.left());
+            if now > here {
+                self.processes.close(&leaving.of, now - here, leaving.left()).await;
+            }
         }
-        let about = About { app: Some(leaving.app), instance: Some(leaving.id), ..About::default() };
-        self.events.tell(EventKind::InstanceDrained, about);
     }
 }
 
-/// An instance that is being emptied.
-struct Leaving {
-    app: AppId,
-    id: InstanceId,
-    vitals: Arc<InstanceVitals>,
-    per_second: u32,
-    deadline: Instant,
+/// Whether an instance is one of the app's and not about to go.
+fn stays(app: Option<&App>, of: &Which) -> bool {
+    let it = |instance: &Instance| of.is(&instance.vitals) && instance.state != InstanceState::Draining;
+    app.is_some_and(|app| app.instances.iter().any(it))
 }
 
-fn is_leaving(app: Option<&App>, vitals: &Arc<InstanceVitals>) -> bool {
-    let stays = |instance: &Instance| Arc::ptr_eq(&instance.vitals, vitals) && instance.state != InstanceState::Draining;
-    !app.is_some_and(|app| app.instances.iter().any(stays))
+fn window(app: &App) -> Duration {
+    Duration::from_secs(app.wire.drain.window_seconds.into())
+}
+
+/// What the takers show. `refusals` is how many of the app's clients were turned away at the last look.
+fn strain(app: &App, refusals: &mut Option<u64>) -> Strain {
+    let now = Duration::from_millis(clock::millis());
+    let turned_away = app.vitals.turned_away();
+    let refusing = refusals.replace(turned_away).is_some_and(|before| before < turned_away);
+    let takers = || app.instances.iter().filter(|instance| instance.takes());
+    let connect = takers().filter_map(|taker| taker.vitals.connect_time(CONNECT_FRESH)).max().unwrap_or_default();
+    Strain {
+        backlog: takers().map(|taker| taker.vitals.admission.backlog(now)).max().unwrap_or_default(),
+        connect_share: connect.as_secs_f64() / Exchange::seconds(app.wire.timeouts.connect_seconds).as_secs_f64(),
+        refusing,
+    }
 }

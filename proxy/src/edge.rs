@@ -18,6 +18,7 @@ use crate::leave::Leave;
 use crate::live::Live;
 use crate::overload::{Level, Memory};
 use crate::page_table::Pages;
+use crate::processes::Processes;
 use crate::proxy_protocol::Refusals;
 use crate::rates::Rates;
 use crate::settings::Settings;
@@ -37,6 +38,7 @@ pub struct Edge {
     pub health: Arc<Health>,
     pub drains: Arc<Drains>,
     pub leave: Arc<Leave>,
+    pub processes: Arc<Processes>,
     pub events: Arc<Events>,
     pub access_log: AccessLog,
     pub tunnels: Arc<Tunnels>,

@@ -1,13 +1,21 @@
 //! Taking over from the running proxy: its listening sockets change hands, and no connection is refused.
 //!
-//! Beside the admin socket the running process listens at `SOCKET.handover`. The next one connects and
-//! gets the listeners (SCM_RIGHTS) and a list of them; from then on the old one makes no change to its
-//! documents, so that what the new one loads from disk is the newest. It goes on serving until it hears
-//! `ready`; if the line breaks before that, it is as if nobody had asked.
+//! Beside the admin socket the running process listens at `SOCKET.handover`. The next one connects, and then:
+//!
+//! ```text
+//! running   the listeners (SCM_RIGHTS), and a list of them. From now on it makes no change to its
+//!           documents, so that what the next one loads from disk is the newest
+//! next      take    it has loaded, and would accept
+//! running   yours   it accepts no more; who comes now waits in the backlog for a moment
+//! next      ready   it has answered a request of its own, through each listener
+//! running   gone    it carries its tunnels to their end (`processes/previous.rs`)
+//! ```
+//!
+//! If the line breaks before `ready`, it is as if nobody had asked: the running one accepts again.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -18,9 +26,14 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 use crate::admin::{self, Admin};
+use crate::listener::Acceptors;
+use crate::processes::previous::Previous;
+use crate::settings::ProxyProtocol;
 
 /// Sockets in one message.
 const LISTENERS_MAX: usize = 32;
@@ -29,7 +42,17 @@ const LIST_BYTES_MAX: usize = 16 * 1024;
 /// From the request for the listeners to `ready`; 100,000 apps load in a fraction of it.
 const TAKE_OVER_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// From `yours` to `ready`: nobody accepts for longer than this.
+const READY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a process may take to answer a request of its own.
+const OWN_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Enough for the head of an answer.
+const OWN_ANSWER_BYTES_MAX: usize = 16 * 1024;
+
+const TAKE: &[u8] = b"take\n";
+const YOURS: &[u8] = b"yours\n";
 const READY: &[u8] = b"ready\n";
+const GONE: &[u8] = b"gone\n";
 
 /// What a socket in the message is for.
 #[derive(Debug, Serialize, Deserialize)]
@@ -94,15 +117,51 @@ impl Inherited {
         Some(socket.try_clone().map(StdListener::from))
     }
 
-    /// Tells the running process that this one serves.
-    pub async fn ready(mut self) -> io::Result<()> {
-        blocking(move || self.line.write_all(READY)).await
+    /// Returns when the running process accepts no more.
+    pub async fn take(&mut self) -> io::Result<()> {
+        say_and_hear(self.line.try_clone()?, TAKE, YOURS).await
+    }
+
+    /// Tells the running process that this one serves, and waits until it is a previous one.
+    pub async fn ready(self) -> io::Result<()> {
+        say_and_hear(self.line, READY, GONE).await
+    }
+}
+
+/// Asks this very process for something, through one of its listeners, as a client would.
+///
+/// No app is asked: the request is for a host that nobody can have, and its id tells that the answer is its own.
+/// Where the listener hears only load balancers, and this machine is none, that it shows the door is answer enough.
+pub async fn ask_oneself(address: &str, balancers: Option<&ProxyProtocol>) -> io::Result<()> {
+    let mut address: SocketAddr = address.parse().map_err(io::Error::other)?;
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    let is_stranger = balancers.is_some_and(|balancers| !balancers.believes(address));
+    let introduction = if balancers.is_some() && !is_stranger { "PROXY UNKNOWN\r\n" } else { "" };
+    let id = format!("upgrade-{}", std::process::id());
+    let request = format!("{introduction}GET / HTTP/1.1\r\nhost: upgrade.invalid\r\nx-request-id: {id}\r\nconnection: close\r\n\r\n");
+    let mut answer = Vec::new();
+    let asked = async {
+        let mut stream = TcpStream::connect(address).await?;
+        if !is_stranger {
+            stream.write_all(request.as_bytes()).await?;
+        }
+        stream.take(OWN_ANSWER_BYTES_MAX as u64).read_to_end(&mut answer).await
+    };
+    timeout(OWN_ANSWER_TIMEOUT, asked).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let answer = String::from_utf8_lossy(&answer);
+    match is_stranger || answer.lines().any(|line| line.eq_ignore_ascii_case(&format!("x-request-id: {id}"))) {
+        true => Ok(()),
+        false => {
+            Err(io::Error::other(format!("found {:?}, wanted an answer of its own", answer.lines().next().unwrap_or_default())))
+        }
     }
 }
 
 /// Waits until another process has taken over, however many try and fail.
-pub async fn offer(admin_socket: &Path, admin: &Arc<Admin>, listeners: &[TcpListener]) -> io::Result<()> {
-    let offered = admin::bind(&path(admin_socket), true)?;
+pub async fn offer(admin: &Arc<Admin>, acceptors: &Acceptors, probe: Option<&TcpListener>) -> io::Result<Arc<Previous>> {
+    let offered = admin::bind(&path(&admin.edge.settings.admin.socket), true)?;
     loop {
         let (stream, _) = offered.accept().await?;
         if !admin::may_speak(&stream) {
@@ -110,37 +169,79 @@ pub async fn offer(admin_socket: &Path, admin: &Arc<Admin>, listeners: &[TcpList
         }
         // No change from here on, unless the take-over fails.
         let changes = admin.changes.write().await;
-        match hand_over(stream, admin, listeners).await {
+        match hand_over(stream, admin, acceptors, probe).await {
             // The changes that wait go to nobody: their callers see the connection close, and ask the new process.
-            Ok(()) => {
+            Ok(previous) => {
                 std::mem::forget(changes);
-                return Ok(());
+                return Ok(previous);
             }
-            Err(e) => tracing::warn!(error = %e, "another proxy wanted to take over and did not come up; this one goes on"),
+            Err(e) => {
+                tracing::warn!(error = %e, "another proxy wanted to take over and did not come up; this one goes on");
+                acceptors.pause().await;
+                acceptors.start().await;
+            }
         }
     }
 }
 
-async fn hand_over(stream: tokio::net::UnixStream, admin: &Arc<Admin>, listeners: &[TcpListener]) -> io::Result<()> {
-    let clients = admin.bound.http.len();
-    let names = (0..listeners.len()).map(|index| if index < clients { "listen.http" } else { "probe.address" });
-    let list: Vec<Listed> = listeners
-        .iter()
-        .zip(names)
-        .map(|(listener, name)| Ok(Listed { name: name.to_owned(), address: listener.local_addr()? }))
-        .collect::<io::Result<_>>()?;
-    let sockets: Vec<OwnedFd> =
-        listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned()).collect::<io::Result<_>>()?;
+async fn hand_over(
+    stream: tokio::net::UnixStream,
+    admin: &Arc<Admin>,
+    acceptors: &Acceptors,
+    probe: Option<&TcpListener>,
+) -> io::Result<Arc<Previous>> {
     let mut line = stream.into_std()?;
     line.set_nonblocking(false)?;
     line.set_read_timeout(Some(TAKE_OVER_TIMEOUT))?;
-    blocking(move || {
+    let listeners: Vec<(&str, &TcpListener)> = acceptors
+        .listeners()
+        .iter()
+        .map(|listener| ("listen.http", &**listener))
+        .chain(probe.map(|probe| ("probe.address", probe)))
+        .collect();
+    let list: Vec<Listed> = listeners
+        .iter()
+        .map(|(name, listener)| Ok(Listed { name: (*name).to_owned(), address: listener.local_addr()? }))
+        .collect::<io::Result<_>>()?;
+    let sockets: Vec<OwnedFd> =
+        listeners.iter().map(|(_, listener)| listener.as_fd().try_clone_to_owned()).collect::<io::Result<_>>()?;
+    let mut line = blocking(move || {
         send(&line, &list, &sockets)?;
-        let mut word = [0; READY.len()];
-        line.read_exact(&mut word)?;
-        if word == READY { Ok(()) } else { Err(io::Error::other("it did not say 'ready'")) }
+        hear(&mut line, TAKE)?;
+        Ok(line)
+    })
+    .await?;
+    let previous = Previous::bind(admin)?;
+    acceptors.pause().await;
+    let mut line = blocking(move || {
+        line.set_read_timeout(Some(READY_TIMEOUT))?;
+        line.write_all(YOURS)?;
+        hear(&mut line, READY)?;
+        Ok(line)
+    })
+    .await?;
+    // From here on the other one is the current process, whatever happens to the line.
+    let previous = previous.begin();
+    let _ = blocking(move || line.write_all(GONE)).await;
+    Ok(previous)
+}
+
+async fn say_and_hear(mut line: UnixStream, word: &'static [u8], answer: &'static [u8]) -> io::Result<()> {
+    blocking(move || {
+        line.write_all(word)?;
+        hear(&mut line, answer)
     })
     .await
+}
+
+fn hear(line: &mut UnixStream, wanted: &[u8]) -> io::Result<()> {
+    let mut word = vec![0; wanted.len()];
+    line.read_exact(&mut word)?;
+    if word == wanted {
+        return Ok(());
+    }
+    let (found, wanted) = (String::from_utf8_lossy(&word).into_owned(), String::from_utf8_lossy(wanted).into_owned());
+    Err(io::Error::other(format!("the other process said {found:?}, wanted {wanted:?}")))
 }
 
 fn send(line: &UnixStream, list: &[Listed], sockets: &[OwnedFd]) -> io::Result<()> {

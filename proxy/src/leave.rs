@@ -136,7 +136,7 @@ impl Leave {
             while due >= 1.0
                 && let Some(tunnel) = oldest.pop_front_if(|tunnel| may_go(tunnel.opened_at(), &drain.order, from_millis, now))
             {
-                tunnel.close(ClosedBy::Drain);
+                tunnel.close(ClosedBy::Drain, Duration::ZERO);
                 due -= 1.0;
             }
             // What was not used is not saved up: the pace is a limit, not a debt.

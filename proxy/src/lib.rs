@@ -34,6 +34,7 @@ pub mod page_table;
 pub mod pages;
 pub mod pick;
 pub mod probe;
+pub mod processes;
 pub mod proxy;
 pub mod proxy_protocol;
 pub mod rates;

@@ -1,5 +1,6 @@
 //! Client listeners: bind, accept within the limit of connections, hand each connection to the proxy.
 
+use std::fmt::{self, Debug};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,9 +11,11 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_core::server::ShutdownWatch;
 use pingora_proxy::HttpProxy;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinSet;
 
 use crate::border;
-use crate::connection::{Connection, Fresh};
+use crate::connection::{Connection, Fresh, Slot};
 use crate::edge::Edge;
 use crate::proxy::Proxy;
 use crate::proxy_protocol::{self, Ends};
@@ -33,41 +36,88 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Accepts until `stop` says so. Connections that are open then go on.
-pub async fn accept(listener: TcpListener, http: Arc<HttpProxy<Proxy>>, edge: Arc<Edge>, mut stop: ShutdownWatch) {
+/// The client listeners, which can be given to another process and taken back.
+#[derive(Debug)]
+pub struct Acceptors {
+    listeners: Vec<Arc<TcpListener>>,
+    front: Arc<Front>,
+    accepting: Mutex<JoinSet<()>>,
+    go_on: watch::Sender<bool>,
+}
+
+/// Where accepted connections go.
+struct Front {
+    http: Arc<HttpProxy<Proxy>>,
+    edge: Arc<Edge>,
+    /// Says when connections are to end after their request.
+    stop: ShutdownWatch,
+}
+
+impl Debug for Front {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("front")
+    }
+}
+
+impl Acceptors {
+    pub fn new(listeners: Vec<TcpListener>, http: Arc<HttpProxy<Proxy>>, edge: Arc<Edge>, stop: ShutdownWatch) -> Self {
+        let front = Arc::new(Front { http, edge, stop });
+        let listeners = listeners.into_iter().map(Arc::new).collect();
+        Self { listeners, front, accepting: Mutex::default(), go_on: watch::Sender::new(false) }
+    }
+
+    pub fn listeners(&self) -> &[Arc<TcpListener>] {
+        &self.listeners
+    }
+
+    /// Accepts from now on.
+    pub async fn start(&self) {
+        let mut accepting = self.accepting.lock().await;
+        self.go_on.send_replace(true);
+        for listener in &self.listeners {
+            accepting.spawn(accept(Arc::clone(listener), Arc::clone(&self.front), self.go_on.subscribe()));
+        }
+    }
+
+    /// Accepts no more when this returns. Clients that come now wait in the backlog; connections that are open go on.
+    pub async fn pause(&self) {
+        let mut accepting = self.accepting.lock().await;
+        self.go_on.send_replace(false);
+        while accepting.join_next().await.is_some() {}
+    }
+}
+
+async fn accept(listener: Arc<TcpListener>, front: Arc<Front>, mut go_on: watch::Receiver<bool>) {
     let Ok(local) = listener.local_addr() else { return };
     let mut warned: Option<Instant> = None;
-    while !*stop.borrow() {
-        // Without a free slot no more are accepted: they wait in the backlog, where they cost nothing.
-        let accepted = async {
-            let accepted = listener.accept().await;
-            (accepted, Arc::clone(&edge.slots).acquire_owned().await)
+    while *go_on.borrow_and_update() {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = go_on.changed() => continue,
         };
-        let (accepted, slot) = tokio::select! {
-            accepted = accepted => accepted,
-            _ = stop.changed() => break,
-        };
-        match (accepted, slot) {
-            (Ok((stream, peer)), Ok(slot)) => {
-                let (fresh, http, edge, stop) =
-                    (Fresh::new(&edge.counts.fresh), Arc::clone(&http), Arc::clone(&edge), stop.clone());
-                tokio::spawn(async move {
-                    if let Some((stream, ends)) = introduce(stream, Ends { client: peer, local }, &edge).await {
-                        let slowest = edge.settings.limits.slowest();
-                        let connection = Connection::new(stream, ends.client, ends.local).of_client(slot, fresh, slowest);
-                        serve(Box::new(connection), http, edge, stop).await;
+        match accepted {
+            Ok((stream, peer)) => {
+                // Counted from here on: a stop waits for its first request.
+                let fresh = Fresh::new(&front.edge.counts.fresh);
+                let ends = Ends { client: peer, local };
+                let mut slot = Box::pin(Arc::clone(&front.edge.slots).acquire_owned());
+                // Without a free slot no more are accepted: they wait in the backlog, where they cost nothing.
+                tokio::select! {
+                    slot = &mut slot => drop(tokio::spawn(serve(stream, ends, fresh, slot.ok(), Arc::clone(&front)))),
+                    // Who was accepted is served, whoever accepts the next.
+                    _ = go_on.changed() => {
+                        let front = Arc::clone(&front);
+                        tokio::spawn(async move { serve(stream, ends, fresh, slot.await.ok(), front).await });
                     }
-                });
+                }
             }
-            (Err(e), _) => {
+            Err(e) => {
                 if warned.is_none_or(|at| at.elapsed() > WARN_EVERY) {
                     tracing::warn!(%local, error = %e, "connections cannot be accepted; trying on");
                     warned = Some(Instant::now());
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
-            // Nobody closes the semaphore.
-            (_, Err(_)) => break,
         }
     }
 }
@@ -81,9 +131,15 @@ async fn introduce(stream: TcpStream, socket: Ends, edge: &Edge) -> Option<(TcpS
 }
 
 /// Serves the requests of one connection, until it ends or becomes a tunnel.
-async fn serve(mut connection: Box<Connection>, http: Arc<HttpProxy<Proxy>>, edge: Arc<Edge>, stop: ShutdownWatch) {
+async fn serve(stream: TcpStream, socket: Ends, fresh: Fresh, slot: Option<Slot>, front: Arc<Front>) {
+    // Nobody closes the semaphore.
+    let Some(slot) = slot else { return };
+    let Front { http, edge, stop } = &*front;
+    let Some((stream, ends)) = introduce(stream, socket, edge).await else { return };
+    let slowest = edge.settings.limits.slowest();
+    let mut connection = Box::new(Connection::new(stream, ends.client, ends.local).of_client(slot, fresh, slowest));
     let mut kept: Option<HttpPersistentSettings> = None;
-    while let Some(head) = border::next_head(&mut connection, &edge, kept.is_none()).await {
+    while let Some(head) = border::next_head(&mut connection, edge, kept.is_none()).await {
         let mut session = ServerSession::new_http1(connection);
         match kept {
             Some(kept) => kept.apply_to_session(&mut session),
@@ -93,7 +149,7 @@ async fn serve(mut connection: Box<Connection>, http: Arc<HttpProxy<Proxy>>, edg
             }
         }
         session.set_pipelined_prefix(head);
-        let Some(reused) = http.process_new_http(session, &stop).await else { return };
+        let Some(reused) = http.process_new_http(session, stop).await else { return };
         let (stream, settings) = reused.consume();
         let Some(again) = Connection::from(stream) else { return };
         (connection, kept) = (again, settings);

@@ -77,17 +77,23 @@ impl Scrape {
         family(encoder, "karman_queued", "Requests that wait for their turn, by app", MetricType::Gauge, |metric| {
             apps.iter().try_for_each(|(app, vitals)| gauge(metric, &[("app", app)], vitals.turns.waiting().into()))
         })?;
-        let gauges: [(&str, &str, Count<AtomicU32>); 4] = [
+        let gauges: [(&str, &str, Count<AtomicU32>); 3] = [
             ("karman_in_flight", "Requests that are being answered, by app", |app| &app.in_flight),
             ("karman_held", "Requests that wait for an instance, by app", |app| &app.held),
             ("karman_waiting", "New sockets that wait for their instance to take them, by app", |app| &app.waiting),
-            ("karman_sockets", "Tunnels that are open, by app", |app| &app.sockets),
         ];
         for (name, help, of) in gauges {
             family(encoder, name, help, MetricType::Gauge, |metric| {
                 apps.iter().try_for_each(|(app, vitals)| gauge(metric, &[("app", app)], of(vitals).load(Relaxed).into()))
             })?;
         }
+        let elsewhere = self.admin.edge.processes.tunnels();
+        family(encoder, "karman_sockets", "Tunnels that are open, by app", MetricType::Gauge, |metric| {
+            apps.iter().try_for_each(|(app, vitals)| {
+                let open = u64::from(vitals.sockets.load(Relaxed)) + elsewhere.get(*app).copied().unwrap_or(0);
+                gauge(metric, &[("app", app)], open as f64)
+            })
+        })?;
         family(encoder, "karman_sockets_opened", "Tunnels opened, by app", MetricType::Counter, |metric| {
             apps.iter().try_for_each(|(app, vitals)| counter(metric, &[("app", app)], vitals.sockets_opened.load(Relaxed)))
         })?;
@@ -133,7 +139,8 @@ impl Scrape {
             },
         )?;
         family(encoder, "karman_processes", "Processes of this edge, by role", MetricType::Gauge, |metric| {
-            gauge(metric, &[("role", "current")], 1.0)
+            gauge(metric, &[("role", "current")], 1.0)?;
+            gauge(metric, &[("role", "previous")], edge.processes.reports().len() as f64)
         })?;
         family(encoder, "karman_log_dropped", "Lines of the access log that were lost", MetricType::Counter, |metric| {
             counter(metric, &[], edge.access_log.dropped())
@@ -178,8 +185,11 @@ impl Scrape {
 
     /// The apps that anything was counted of, in order, and the bucket of requests without an app.
     fn apps(&self) -> Vec<(&str, &AppVitals)> {
+        let elsewhere = self.admin.edge.processes.tunnels();
         let used = |app: &&Arc<App>| {
-            app.vitals.requests.iter().any(|count| count.load(Relaxed) > 0) || app.vitals.in_flight.load(Relaxed) > 0
+            app.vitals.requests.iter().any(|count| count.load(Relaxed) > 0)
+                || app.vitals.in_flight.load(Relaxed) > 0
+                || elsewhere.contains_key(app.id.as_str())
         };
         let mut apps: Vec<_> = self.table.iter().filter(used).map(|app| (app.id.as_str(), &*app.vitals)).collect();
         apps.sort_unstable_by_key(|(id, _)| *id);

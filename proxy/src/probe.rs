@@ -57,12 +57,15 @@ async fn answer(admin: Arc<Admin>, call: Call) -> Reply {
             let (status, text) = admin.edge.region_health();
             Reply::text(status, text)
         }
-        "/metrics" => match tokio::task::spawn_blocking(move || metrics::text(&admin)).await {
-            Ok(Ok(text)) => {
-                Reply { content_type: "application/openmetrics-text; version=1.0.0; charset=utf-8", ..Reply::text(200, text) }
+        "/metrics" => {
+            admin.edge.processes.ask().await;
+            match tokio::task::spawn_blocking(move || metrics::text(&admin)).await {
+                Ok(Ok(text)) => {
+                    Reply { content_type: "application/openmetrics-text; version=1.0.0; charset=utf-8", ..Reply::text(200, text) }
+                }
+                _ => Reply::text(500, "the metrics could not be written\n"),
             }
-            _ => Reply::text(500, "the metrics could not be written\n"),
-        },
+        }
         _ => Reply::text(404, "here are /metrics, /healthz, /healthz/region and /readyz\n"),
     }
 }

@@ -47,6 +47,8 @@ pub struct Saved {
     latest: Option<Latest>,
     /// A save failed, or what was loaded is not all that was saved: only a snapshot makes it good.
     behind: bool,
+    /// Another process saves now.
+    retired: bool,
     /// Snapshots that cannot be used, and why not.
     unusable: BTreeMap<PathBuf, String>,
 }
@@ -74,7 +76,8 @@ impl Saved {
     /// Makes the directory if there is none, and loads the newest document that is whole.
     pub fn open(dir: &Path, kind: DocumentName) -> io::Result<(Self, Loaded)> {
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        let mut saved = Self { dir: dir.to_owned(), kind, latest: None, behind: false, unusable: BTreeMap::new() };
+        let mut saved =
+            Self { dir: dir.to_owned(), kind, latest: None, behind: false, retired: false, unusable: BTreeMap::new() };
         let loaded = saved.load()?;
         Ok((saved, loaded))
     }
@@ -88,6 +91,11 @@ impl Saved {
         self.load()
     }
 
+    /// From now on another process saves: nothing is written here any more.
+    pub fn retire(&mut self) {
+        self.retired = true;
+    }
+
     /// For a caller that could not apply every delta: what it holds is not what stands on disk.
     pub fn expect_whole(&mut self) {
         self.behind = true;
@@ -98,11 +106,14 @@ impl Saved {
     /// journal before it has reached loses nothing when it turns out to be torn.
     pub fn wants_whole(&self) -> bool {
         let outgrown = |latest: &Latest| latest.journal.bytes() > latest.snapshot_bytes.max(JOURNAL_BYTES_MIN);
-        self.behind || self.latest.as_ref().is_none_or(outgrown)
+        !self.retired && (self.behind || self.latest.as_ref().is_none_or(outgrown))
     }
 
     /// Saves a whole document, which `write` writes. After an error the earlier files are as they were.
     pub fn save_whole(&mut self, stamp: Stamp, write: impl FnOnce(&mut dyn Write)) -> io::Result<()> {
+        if self.retired {
+            return Ok(());
+        }
         if let Some(reached) = self.latest.as_ref().map(|latest| latest.reached).filter(|reached| stamp < *reached) {
             return Err(io::Error::other(format!("{stamp} is older than {reached}, which is on disk")));
         }
@@ -120,6 +131,9 @@ impl Saved {
 
     /// Saves a change of the document that was saved last. After an error, save the whole document.
     pub fn save_delta(&mut self, stamp: Stamp, json: &[u8]) -> io::Result<()> {
+        if self.retired {
+            return Ok(());
+        }
         let Some(latest) = self.latest.as_mut().filter(|_| !self.behind) else {
             return Err(io::Error::other("an earlier change is not on disk: the whole document has to be saved first"));
         };

@@ -1,5 +1,7 @@
 //! The whole process, in start-up order: settings, saved tables, listeners, serve, wait, drain.
 
+mod end;
+
 use std::error::Error;
 use std::fmt::{self, Display};
 use std::io;
@@ -15,10 +17,9 @@ use pingora_core::apps::HttpServerApp;
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::HttpProxy;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{RwLock, Semaphore, watch};
-use tokio::task::JoinSet;
 
+use self::end::End;
 use crate::access_log::AccessLog;
 use crate::admin::{self, Admin};
 use crate::documents::{Held, HeldKeys};
@@ -28,10 +29,11 @@ use crate::events::{About, Events};
 use crate::handover::{self, Inherited};
 use crate::health::Health;
 use crate::leave::Leave;
-use crate::listener;
+use crate::listener::{self, Acceptors};
 use crate::overload::{self, Memory};
 use crate::page_table::Pages;
 use crate::probe;
+use crate::processes::Processes;
 use crate::proxy::Proxy;
 use crate::rates::Rates;
 use crate::settings::Settings;
@@ -54,25 +56,16 @@ impl Display for StartError {
 
 impl Error for StartError {}
 
-/// Why the process ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    Stopped,
-    /// Another process has the listeners now; this one carries its tunnels to their end.
-    TakenOver,
-}
-
 /// Runs the proxy until it is told to stop or another process takes over.
 pub async fn run(settings: Settings, upgrade: bool) -> Result<(), StartError> {
     let socket = settings.admin.socket.clone();
-    let inherited = match upgrade {
+    let mut inherited = match upgrade {
         true => Some(handover::ask(&socket).await.map_err(failed("take over from the running proxy"))?),
         false => None,
     };
     let (admin, changes) = load(settings)?;
     let (admin, clients, probe) = bind(admin, inherited.as_ref())?;
     let edge = Arc::clone(&admin.edge);
-    let control = admin::bind(&socket, upgrade).map_err(failed(format!("bind the admin socket {}", socket.display())))?;
     for change in &changes {
         edge.health.follow(change);
     }
@@ -83,38 +76,50 @@ pub async fn run(settings: Settings, upgrade: bool) -> Result<(), StartError> {
     let leaving = Arc::clone(&edge);
     tokio::spawn(async move { leaving.leave.run(&leaving.tunnels).await });
     tokio::spawn(overload::watch(Arc::clone(&edge)));
-    let mut accepting = JoinSet::new();
-    for client in duplicates(&clients)? {
-        accepting.spawn(listener::accept(client, Arc::clone(&http), Arc::clone(&edge), stopped.clone()));
+    let acceptors = Acceptors::new(clients, Arc::clone(&http), Arc::clone(&edge), stopped);
+    if let Some(inherited) = &mut inherited {
+        inherited.take().await.map_err(failed("take over from the running proxy"))?;
     }
-    if let Some(probe) = duplicates(probe.as_slice())?.pop() {
-        // Probes are answered until the end: a load balancer has to hear that we are draining.
-        tokio::spawn(probe::serve(probe, Arc::clone(&admin), never()));
+    acceptors.start().await;
+    if inherited.is_some() {
+        for address in &admin.bound.http {
+            let asked = handover::ask_oneself(address, edge.settings.listen.proxy_protocol.as_ref()).await;
+            asked.map_err(failed(format!("answer at {address}, so the proxy that ran before goes on")))?;
+        }
     }
+    let control = admin::bind(&socket, upgrade).map_err(failed(format!("bind the admin socket {}", socket.display())))?;
     let (end_control, control_ended) = watch::channel(false);
-    tokio::spawn(admin::serve(control, Arc::clone(&admin), control_ended));
+    tokio::spawn(admin::serve(control, Arc::clone(&admin), control_ended.clone()));
+    if let Some(probe) = duplicate(probe.as_ref())? {
+        // At a stop probes are answered until the end: a load balancer has to hear that we are draining.
+        tokio::spawn(probe::serve(probe, Arc::clone(&admin), control_ended));
+    }
     edge.ready.store(true, Relaxed);
     edge.events.tell(EventKind::EdgeReady, About::default());
     if let Some(inherited) = inherited {
         inherited.ready().await.map_err(failed("tell the running proxy that this one serves"))?;
         edge.events.tell(EventKind::EdgeUpgraded, About::default());
     }
+    let previous =
+        edge.processes.find().await.map_err(failed(format!("look for other processes beside {}", socket.display())))?;
+    previous.iter().for_each(|report| edge.drains.adopt(report));
 
-    let end = wait(&admin, &socket, clients.into_iter().chain(probe).collect(), &end_control).await?;
+    let end = end::wait(&admin, &acceptors, probe, &end_control).await?;
     edge.draining.store(true, Relaxed);
     edge.events.tell(EventKind::EdgeDraining, About::default());
+    acceptors.pause().await;
+    drop(acceptors);
     let _ = stop.send(true);
-    // Until these have ended, one more connection may be accepted than is counted.
-    accepting.join_all().await;
     let _ = tokio::time::timeout(FIRST_REQUEST_TIMEOUT, first_requests(&edge)).await;
     // From here on a connection that is idle is closed.
     edge.closing.send_replace(true);
     http.http_cleanup().await;
-    drain(&edge, end).await;
+    end::drain(&edge, &end).await;
     edge.events.tell(EventKind::EdgeStopped, About::default());
-    if end == End::Stopped {
+    match end {
         // A socket that nobody listens at says less than none.
-        let _ = std::fs::remove_file(&socket);
+        End::Stopped => drop(std::fs::remove_file(&socket)),
+        End::TakenOver(previous) => previous.part(PART_TIMEOUT).await,
     }
     edge.access_log.close(LOG_CLOSE_TIMEOUT);
     Ok(())
@@ -125,8 +130,9 @@ pub async fn run(settings: Settings, upgrade: bool) -> Result<(), StartError> {
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the access log may take to write its last lines.
 const LOG_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// The part of the grace over which tunnels are closed; the rest is for their last bytes.
-const CLOSING_SHARE: f64 = 0.9;
+/// How long a process that was taken over from waits, at its end, for the current one to hear its last
+/// numbers; it asks every 2 s.
+const PART_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Loads what was saved, and makes the edge of it.
 fn load(settings: Settings) -> Result<(Admin, Vec<Change>), StartError> {
@@ -147,7 +153,9 @@ fn load(settings: Settings) -> Result<(Admin, Vec<Change>), StartError> {
         AccessLog::open(&settings.log.access, settings.limits.access_log_lines).map_err(failed("open the access log"))?;
     let health = Arc::new(Health::new(Arc::clone(&apps.held.live), Arc::clone(&events)));
     let tunnels = Arc::new(Tunnels::default());
-    let drains = Arc::new(Drains::new(Arc::clone(&apps.held.live), Arc::clone(&tunnels), Arc::clone(&events)));
+    let live = || Arc::clone(&apps.held.live);
+    let processes = Arc::new(Processes::new(&settings.admin.socket, live()));
+    let drains = Arc::new(Drains::new(live(), Arc::clone(&tunnels), Arc::clone(&processes), Arc::clone(&events)));
     let edge = Edge {
         started_at: Timestamp::now(),
         apps: Arc::clone(&apps.held.live),
@@ -156,6 +164,7 @@ fn load(settings: Settings) -> Result<(Admin, Vec<Change>), StartError> {
         health,
         drains,
         leave: Arc::new(Leave::open(&settings.state.dir)),
+        processes,
         events,
         access_log,
         tunnels,
@@ -214,77 +223,20 @@ fn http(edge: &Arc<Edge>) -> HttpProxy<Proxy> {
     http
 }
 
-/// Second handles on the same sockets: one to accept from, one to hand over.
-fn duplicates(listeners: &[TcpListener]) -> Result<Vec<TcpListener>, StartError> {
+/// A second handle on the same socket: one to accept from, one to hand over.
+fn duplicate(listener: Option<&TcpListener>) -> Result<Option<TcpListener>, StartError> {
     use std::os::fd::AsFd;
     let duplicate = |listener: &TcpListener| {
         let fd = listener.as_fd().try_clone_to_owned()?;
         TcpListener::from_std(std::net::TcpListener::from(fd))
     };
-    listeners.iter().map(duplicate).collect::<io::Result<_>>().map_err(failed("duplicate a listener"))
-}
-
-/// Waits for the end: a signal, or another process that takes over.
-async fn wait(
-    admin: &Arc<Admin>,
-    socket: &std::path::Path,
-    listeners: Vec<TcpListener>,
-    end_control: &watch::Sender<bool>,
-) -> Result<End, StartError> {
-    let handler = |kind| signal(kind).map_err(failed("handle signals"));
-    let (mut term, mut int, mut hup) =
-        (handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?, handler(SignalKind::hangup())?);
-    let handover = handover::offer(socket, admin, &listeners);
-    tokio::pin!(handover);
-    loop {
-        tokio::select! {
-            _ = term.recv() => return Ok(End::Stopped),
-            _ = int.recv() => return Ok(End::Stopped),
-            // A file that logrotate moved away.
-            _ = hup.recv() => admin.edge.access_log.reopen(),
-            taken = &mut handover => match taken {
-                Ok(()) => {
-                    let _ = end_control.send(true);
-                    return Ok(End::TakenOver);
-                }
-                Err(e) => return Err(StartError { what: "offer the listeners to a next process".to_owned(), cause: e }),
-            },
-        }
-    }
+    listener.map(duplicate).transpose().map_err(failed("duplicate a listener"))
 }
 
 async fn first_requests(edge: &Edge) {
     while edge.counts.fresh.load(Relaxed) > 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-}
-
-/// Lets requests finish and closes tunnels at a pace; returns when all are gone or the time is up.
-async fn drain(edge: &Edge, end: End) {
-    let limits = &edge.settings.limits;
-    let Ok(all) = u32::try_from(limits.connections) else { return };
-    if end == End::TakenOver {
-        // What ends by itself within the time needs no closing.
-        let _ = tokio::time::timeout(limits.tunnel_drain, edge.slots.acquire_many(all)).await;
-    }
-    let gone = async {
-        edge.tunnels.close_over(limits.grace.mul_f64(CLOSING_SHARE), crate::vitals::ClosedBy::EdgeShutdown).await;
-        let _ = edge.slots.acquire_many(all).await;
-    };
-    let mut again = signal(SignalKind::terminate()).ok();
-    tokio::select! {
-        _ = tokio::time::timeout(limits.grace, gone) => {}
-        // Told twice: somebody is in a hurry.
-        Some(()) = async { again.as_mut()?.recv().await } => {}
-    }
-}
-
-/// A stop that never comes.
-fn never() -> watch::Receiver<bool> {
-    let (sender, receiver) = watch::channel(false);
-    // Leaked on purpose, once: a dropped sender would count as a change.
-    std::mem::forget(sender);
-    receiver
 }
 
 fn failed(what: impl Into<String>) -> impl FnOnce(io::Error) -> StartError {

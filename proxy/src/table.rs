@@ -44,6 +44,11 @@ impl Instance {
         self.state == InstanceState::Ready
     }
 
+    /// Whether it takes new clients now.
+    pub fn takes(&self) -> bool {
+        self.takes_new_clients() && self.vitals.usable()
+    }
+
     /// Whether a client that is bound to this instance stays.
     pub fn keeps_clients(&self, sticky: DrainSticky) -> bool {
         match self.state {
@@ -268,7 +273,7 @@ impl App {
                 let before = before.and_then(|app| app.instance(instance));
                 let vitals = match before.filter(|before| before.vitals.address == wire.address) {
                     Some(before) => Arc::clone(&before.vitals),
-                    None => Arc::new(InstanceVitals::new(wire.address)),
+                    None => Arc::new(InstanceVitals::new(id.clone(), instance.clone(), wire.address)),
                 };
                 Instance { id: instance.clone(), release: wire.release, state: wire.state, tag: tag(instance), vitals }
             })

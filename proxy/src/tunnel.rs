@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 
-pub use registry::{Place, Tunnels};
+pub use registry::{Place, Tunnels, close_silent};
 
 use self::flow::Flow;
 use self::frames::{GOING_AWAY, GOING_AWAY_MASKED};
@@ -170,9 +170,9 @@ impl Tunnel {
         self.moved_at.load(Relaxed)
     }
 
-    /// Whether it was told to close.
-    pub fn is_told(&self) -> bool {
-        noted(&self.told).is_some()
+    /// Whether it goes on: it was not told to close, and its instance has not left it.
+    pub fn is_open(&self) -> bool {
+        noted(&self.told).is_none() && self.at_instance.load(Relaxed)
     }
 
     /// Who ends the tunnel now: its idle limit, or the side that ended its direction and left the

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use karman_contract::code::Code;
-use karman_contract::name::InstanceId;
+use karman_contract::name::{AppId, InstanceId};
 use karman_contract::status::Health;
 use tokio::sync::Notify;
 
@@ -27,12 +27,17 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// One instance at one address.
 #[derive(Debug)]
 pub struct InstanceVitals {
+    pub app: AppId,
+    pub id: InstanceId,
     pub address: SocketAddr,
     pub in_flight: AtomicU32,
     pub tunnels: AtomicU32,
     /// When it was first seen ready, by [`clock::millis`]; 0 for one that counts as warm.
     ready_since: AtomicU64,
     pub admission: Admission,
+    /// What a connection takes, in microseconds, smoothed (low half), and when the last one was made,
+    /// by [`clock::millis`] (high half).
+    connect: AtomicU64,
     /// Connections in a row that could not be made.
     pub failures: AtomicU32,
     flags: AtomicU8,
@@ -43,18 +48,24 @@ pub struct InstanceVitals {
     pub asked: tokio::sync::Mutex<Option<(u64, bool)>>,
 }
 
+/// The low half of a word.
+const CONNECT_MICROS_MAX: u64 = u32::MAX as u64;
+
 const QUARANTINED: u8 = 1;
 const CHECK_FAILS: u8 = 2;
 const CHECK_PENDING: u8 = 4;
 
 impl InstanceVitals {
-    pub fn new(address: SocketAddr) -> Self {
+    pub fn new(app: AppId, id: InstanceId, address: SocketAddr) -> Self {
         Self {
+            app,
+            id,
             address,
             in_flight: AtomicU32::new(0),
             tunnels: AtomicU32::new(0),
             ready_since: AtomicU64::new(0),
             admission: Admission::default(),
+            connect: AtomicU64::new(0),
             failures: AtomicU32::new(0),
             flags: AtomicU8::new(0),
             watched: AtomicBool::new(false),
@@ -74,6 +85,22 @@ impl InstanceVitals {
             0 => None,
             since => Some(Duration::from_millis(clock::millis().saturating_sub(since))),
         }
+    }
+
+    /// Notes what a connection took.
+    pub fn connect_took(&self, took: Duration) {
+        let micros = took.as_micros().min(CONNECT_MICROS_MAX.into()) as u64;
+        let before = self.connect.load(Relaxed) & CONNECT_MICROS_MAX;
+        let smooth = if before == 0 { micros } else { before - before / 8 + micros / 8 };
+        // Two that write at once lose one of many samples.
+        self.connect.store(clock::millis() << 32 | smooth.max(1), Relaxed);
+    }
+
+    /// What a connection takes, if one was made lately.
+    pub fn connect_time(&self, fresh: Duration) -> Option<Duration> {
+        let noted = self.connect.load(Relaxed);
+        let age = (clock::millis() & CONNECT_MICROS_MAX).saturating_sub(noted >> 32);
+        (noted != 0 && u128::from(age) < fresh.as_millis()).then(|| Duration::from_micros(noted & CONNECT_MICROS_MAX))
     }
 
     /// Requests and sockets: what a new client is weighed against.
@@ -165,6 +192,10 @@ impl ClosedBy {
     }
 }
 
+/// What the edge says where instances have no room.
+const NO_ROOM: [Code; 5] =
+    [Code::QueueFull, Code::QueueTimeout, Code::ConnectRefused, Code::ConnectTimeout, Code::FirstByteTimeout];
+
 /// One app.
 #[derive(Debug)]
 pub struct AppVitals {
@@ -242,6 +273,11 @@ impl AppVitals {
 
     pub fn count_refusal(&self, code: Code) {
         self.refusals[code as usize].fetch_add(1, Relaxed);
+    }
+
+    /// How many of its clients were turned away for want of room at an instance.
+    pub fn turned_away(&self) -> u64 {
+        NO_ROOM.iter().map(|code| self.refusals[*code as usize].load(Relaxed)).sum()
     }
 
     pub fn is_down(&self) -> bool {

@@ -58,3 +58,6 @@ mod stickiness;
 /// Logs, metrics and events.
 #[path = "edge/telling.rs"]
 mod telling;
+/// A second process that takes over.
+#[path = "edge/upgrades.rs"]
+mod upgrades;

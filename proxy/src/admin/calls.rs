@@ -14,14 +14,14 @@ use karman_contract::drain::DrainOrder;
 use karman_contract::event::EventKind;
 use karman_contract::name::{AppId, InstanceId};
 use karman_contract::read::{Read, Unreadable};
-use karman_contract::status::{AppCounts, AppStatus, AppsPage, Confirm, ConfirmAnswer, InstanceStatus, Process, Role, Status};
+use karman_contract::status::{AppCounts, AppStatus, AppsPage, Confirm, ConfirmAnswer, Health, InstanceStatus, Status};
 
 use super::{Admin, follow};
 use crate::documents::{Held, Table, name_of};
 use crate::events::About;
 use crate::http_server::{Body, Call, Reply};
-use crate::table::Change;
-use crate::vitals::{AppVitals, InstanceVitals};
+use crate::table::{App, Change};
+use crate::vitals::AppVitals;
 
 /// Apps on one page of `GET /v1/apps`; a caller may ask for fewer.
 const PAGE_APPS_MAX: usize = 1_000;
@@ -33,6 +33,10 @@ impl Admin {
     pub async fn answer(self: Arc<Self>, call: Call) -> Reply {
         if call.path == "/v1/events" {
             return follow::events(Arc::clone(&self.edge.events), &call);
+        }
+        if call.method == Method::GET && (call.path == "/v1/status" || call.path.starts_with("/v1/apps/")) {
+            // What is told there is true for all processes of the edge.
+            self.edge.processes.ask().await;
         }
         let admin = Arc::clone(&self);
         let changing = match call.method {
@@ -83,6 +87,21 @@ impl Admin {
             self.edge.health.follow(change);
             self.edge.drains.follow(change);
         }
+        self.edge.processes.table_replaced();
+    }
+
+    /// Takes in a change of the apps that the current process passes on to this one, which was taken over
+    /// from. Nothing is saved or drained: that is the current one's.
+    pub fn follow_current(&self, body: &[u8], whole: bool) -> Result<(), String> {
+        let follow = |changes: Vec<Change>| changes.iter().for_each(|change| self.edge.health.follow(change));
+        let taken = if whole {
+            let document = self.parse::<Document<Wire>>(Body::Whole(body.to_vec()));
+            document.and_then(|document| self.apps.put(Document { force: true, ..document }, follow))
+        } else {
+            let delta = self.parse::<Delta<Wire>>(Body::Whole(body.to_vec()));
+            delta.and_then(|delta| self.apps.patch(delta, follow))
+        };
+        taken.map(drop).map_err(|refusal| refusal.to_string())
     }
 
     /// Makes an event of what became of a change.
@@ -146,7 +165,7 @@ impl Admin {
 
     pub fn status(&self) -> Status {
         let edge = &self.edge;
-        let tunnels = edge.tunnels.len() as u64;
+        let processes = edge.processes.list(edge.tunnels.len() as u64);
         let settings = &edge.settings;
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -155,8 +174,8 @@ impl Admin {
             started_at: edge.started_at,
             draining: edge.is_draining() || edge.leave.is_leaving(),
             drain: edge.leave.standing(),
-            connections: edge.connections() as u64,
-            tunnels,
+            connections: edge.connections() as u64 + edge.processes.connections(),
+            tunnels: processes.iter().map(|process| process.tunnels).sum(),
             bound: self.bound.clone(),
             documents: BTreeMap::from([
                 (DocumentName::Apps, self.apps.status()),
@@ -164,7 +183,7 @@ impl Admin {
                 (DocumentName::Certificates, karman_contract::status::DocumentStatus::default()),
                 (DocumentName::Keys, self.keys.status()),
             ]),
-            processes: vec![Process { pid: std::process::id(), role: Role::Current, tunnels, closes_at: None }],
+            processes,
             not_yet: NOT_YET.iter().map(|field| (*field).to_owned()).chain(settings.not_yet()).collect(),
         }
     }
@@ -186,11 +205,40 @@ impl Admin {
     fn one_app(&self, id: &str) -> Result<Reply, Refusal> {
         let table = self.apps.live.pin();
         let app = table.get(id).ok_or_else(|| Refusal::NotFound { what: format!("app '{id}'") })?;
-        let mut instances: BTreeMap<InstanceId, InstanceStatus> =
-            app.vitals.departed().into_iter().map(|(id, vitals)| (id, instance_status(&vitals, true))).collect();
+        let instances = self.instances(app);
+        let mut live = live(&app.vitals);
+        live.sockets += self.edge.processes.tunnels().get(&app.id).copied().unwrap_or(0);
+        Ok(Reply::json(200, &AppStatus { id: app.id.clone(), app: &app.wire, live, instances }))
+    }
+
+    /// What all processes of the edge hold of the app's instances, those that have left it included.
+    fn instances(&self, app: &App) -> BTreeMap<InstanceId, InstanceStatus> {
+        let mut instances = BTreeMap::new();
+        let mut add = |id: &InstanceId, health, tunnels: u64, in_flight: u64| {
+            let nothing = InstanceStatus { in_flight: 0, tunnels: 0, health, drained: false };
+            let status: &mut InstanceStatus = instances.entry(id.clone()).or_insert(nothing);
+            status.tunnels += tunnels;
+            status.in_flight += in_flight;
+        };
+        let departed = app.vitals.departed();
+        for (id, vitals) in app
+            .instances
+            .iter()
+            .map(|instance| (&instance.id, &instance.vitals))
+            .chain(departed.iter().map(|(id, vitals)| (id, vitals)))
+        {
+            add(id, vitals.health(), vitals.tunnels.load(Relaxed).into(), vitals.in_flight.load(Relaxed).into());
+        }
+        let others = self.edge.processes.reports();
+        for carried in others.iter().flat_map(|(report, _)| &report.carried).filter(|carried| carried.of.app == app.id) {
+            add(&carried.of.instance, Health::Unknown, carried.tunnels, carried.in_flight);
+        }
+        let all_known = others.iter().all(|(_, answers)| *answers);
+        for (id, status) in &mut instances {
+            let leaving = app.instance(id).is_none_or(|instance| instance.state == InstanceState::Draining);
+            status.drained = leaving && all_known && status.tunnels + status.in_flight == 0;
+        }
         instances
-            .extend(app.instances.iter().map(|i| (i.id.clone(), instance_status(&i.vitals, i.state == InstanceState::Draining))));
-        Ok(Reply::json(200, &AppStatus { id: app.id.clone(), app: &app.wire, live: live(&app.vitals), instances }))
     }
 
     fn parse<D: Read>(&self, body: Body) -> Result<D, Refusal> {
@@ -222,15 +270,6 @@ fn live(vitals: &AppVitals) -> AppCounts {
         waiting: count(&vitals.waiting),
         sockets: count(&vitals.sockets),
         over_share: vitals.over_share.load(Relaxed),
-    }
-}
-
-fn instance_status(vitals: &InstanceVitals, leaving: bool) -> InstanceStatus {
-    InstanceStatus {
-        in_flight: vitals.in_flight.load(Relaxed).into(),
-        tunnels: vitals.tunnels.load(Relaxed).into(),
-        health: vitals.health(),
-        drained: leaving && vitals.idle(),
     }
 }
 

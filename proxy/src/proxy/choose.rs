@@ -138,6 +138,9 @@ impl Proxy {
 
     pub(super) fn connected(&self, x: &Exchange) {
         if let (Some(app), Some(chosen)) = (&x.app, &x.chosen) {
+            if let Some(took) = x.ms.connect {
+                chosen.in_flight.instance.connect_took(took);
+            }
             self.edge.health.connected(app, &chosen.id, &chosen.in_flight.instance);
         }
     }

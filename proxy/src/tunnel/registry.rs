@@ -1,10 +1,13 @@
 //! All open tunnels of the process: for their idle limits, and to end them at a pace.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use dashmap::DashMap;
+use karman_contract::name::AppId;
+use tokio::task::JoinSet;
 
 use super::Tunnel;
 use crate::clock;
@@ -42,16 +45,20 @@ impl Tunnels {
         self.open.is_empty()
     }
 
-    /// The tunnels to an instance that were not told to close yet.
-    pub fn of(&self, instance: &Arc<InstanceVitals>) -> Vec<Arc<Tunnel>> {
-        let of_it = |tunnel: &Tunnel| Arc::ptr_eq(&tunnel.instance, instance) && !tunnel.is_told();
+    pub fn all(&self) -> Vec<Arc<Tunnel>> {
+        self.open.iter().map(|tunnel| Arc::clone(tunnel.value())).collect()
+    }
+
+    /// The tunnels to an instance that are open and were not told to close.
+    pub fn of(&self, is_it: impl Fn(&InstanceVitals) -> bool) -> Vec<Arc<Tunnel>> {
+        let of_it = |tunnel: &Tunnel| tunnel.is_open() && is_it(&tunnel.instance);
         self.open.iter().filter(|tunnel| of_it(tunnel)).map(|tunnel| Arc::clone(tunnel.value())).collect()
     }
 
     /// All tunnels that were not told to close yet, those first that were opened first.
     pub fn oldest(&self) -> Vec<Arc<Tunnel>> {
         let mut open: Vec<_> =
-            self.open.iter().filter(|tunnel| !tunnel.is_told()).map(|tunnel| Arc::clone(tunnel.value())).collect();
+            self.open.iter().filter(|tunnel| tunnel.is_open()).map(|tunnel| Arc::clone(tunnel.value())).collect();
         open.sort_by_key(|tunnel| tunnel.opened_at());
         open
     }
@@ -70,19 +77,50 @@ impl Tunnels {
         }
     }
 
-    /// Closes all tunnels, one after the other in no order, spread evenly over `window`.
-    ///
-    /// To Meteor the rate of closes is the rate of reconnects: its clients are back after 10 ms.
+    /// Closes all tunnels, spread evenly over `window`.
     pub async fn close_over(&self, window: Duration, by: ClosedBy) {
-        let mut tunnels: Vec<_> = self.open.iter().map(|tunnel| Arc::clone(tunnel.value())).collect();
-        fastrand::shuffle(&mut tunnels);
-        let Ok(count) = u32::try_from(tunnels.len()) else { return };
-        let start = tokio::time::Instant::now();
-        for (n, tunnel) in (1..=count).zip(tunnels) {
-            tunnel.close(by, (start + window).saturating_duration_since(tokio::time::Instant::now()));
-            tokio::time::sleep_until(start + window.mul_f64(f64::from(n) / f64::from(count))).await;
-        }
+        close_over(self.all(), window, by).await;
     }
+
+    /// Closes all tunnels, those of each app spread evenly over the window that is given for the app and
+    /// the number of its tunnels.
+    pub async fn close_apps_over(&self, by: ClosedBy, window: impl Fn(&AppId, usize) -> Duration) {
+        let mut apps: BTreeMap<AppId, Vec<Arc<Tunnel>>> = BTreeMap::new();
+        for tunnel in self.all() {
+            apps.entry(tunnel.instance.app.clone()).or_default().push(tunnel);
+        }
+        let mut closing = JoinSet::new();
+        for (app, tunnels) in apps {
+            let window = window(&app, tunnels.len());
+            closing.spawn(close_over(tunnels, window, by));
+        }
+        closing.join_all().await;
+    }
+}
+
+/// Closes tunnels, one after the other in no order, spread evenly over `window`.
+///
+/// To Meteor the rate of closes is the rate of reconnects: its clients are back after 10 ms.
+async fn close_over(mut tunnels: Vec<Arc<Tunnel>>, window: Duration, by: ClosedBy) {
+    fastrand::shuffle(&mut tunnels);
+    let Ok(count) = u32::try_from(tunnels.len()) else { return };
+    let start = tokio::time::Instant::now();
+    for (n, tunnel) in (1..=count).zip(tunnels) {
+        tunnel.close(by, (start + window).saturating_duration_since(tokio::time::Instant::now()));
+        tokio::time::sleep_until(start + window.mul_f64(f64::from(n) / f64::from(count))).await;
+    }
+}
+
+/// Takes out and closes so many of these tunnels, to be gone within a time: those that have been silent
+/// longest have the least to lose. Says how many there were.
+pub fn close_silent(open: &mut Vec<Arc<Tunnel>>, count: usize, within: Duration) -> usize {
+    if count == 0 {
+        return 0;
+    }
+    // The silent ones last, where they are taken from.
+    open.sort_by_key(|tunnel| std::cmp::Reverse(tunnel.moved_at()));
+    let rest = open.len().saturating_sub(count);
+    open.drain(rest..).map(|tunnel| tunnel.close(ClosedBy::Drain, within)).count()
 }
 
 impl Drop for Place {

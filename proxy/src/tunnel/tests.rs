@@ -23,7 +23,7 @@ struct Rig {
 async fn rig(early_from_client: &[u8], early_from_app: &[u8]) -> Rig {
     let (client, client_side) = pair().await;
     let (app, app_side) = pair().await;
-    let vitals = Arc::new(InstanceVitals::new(([127, 0, 0, 1], 1).into()));
+    let vitals = Arc::new(InstanceVitals::new("app".parse().unwrap(), "app-1".parse().unwrap(), ([127, 0, 0, 1], 1).into()));
     let tunnel =
         Arc::new(Tunnel::new(Arc::default(), vitals, Terms { idle_limit: Duration::from_secs(60), hold: Duration::ZERO }));
     let (from_client, from_app) = (early_from_client.to_vec(), early_from_app.to_vec());

@@ -87,8 +87,9 @@ async fn an_idle_socket_is_closed_by_its_own_limit_and_not_by_the_requests() {
     let end = tokio::time::timeout(Duration::from_secs(20), ws.socket.next()).await.expect("it is closed");
     assert!(!matches!(end, Some(Ok(Message::Text(_)))), "{end:?}");
     assert!(start.elapsed() >= Duration::from_millis(2_900), "closed after {:?}", start.elapsed());
-    let id = ws.head.header("x-request-id").unwrap();
-    let lines = edge.lines_of(id, 2).await;
+    let id = ws.head.header("x-request-id").unwrap().to_owned();
+    drop(ws);
+    let lines = edge.lines_of(&id, 2).await;
     assert_eq!((lines[0]["status"].as_u64(), lines[0].get("by")), (Some(101), None));
     assert_eq!(lines[1]["by"], "idle");
     assert!(lines[1]["open_seconds"].as_f64().unwrap() >= 2.9);

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::balance::warmth;
+use crate::admission::takes_per_second;
 use crate::clock;
 use crate::edge::Edge;
-use crate::exchange::{Counted, Exchange};
+use crate::exchange::Counted;
 use crate::table::App;
 use crate::tunnel::{Orphan, Tunnel};
 
@@ -44,15 +44,4 @@ async fn until_released(edge: &Arc<Edge>, app: &Arc<App>, longest: Duration) {
             return;
         }
     }
-}
-
-/// How many sockets the app's instances take together; 0 for any number, `None` while there is none to take them.
-fn takes_per_second(app: &App) -> Option<f64> {
-    if app.vitals.is_down() {
-        return None;
-    }
-    let warm_up = Exchange::seconds(app.wire.warm_seconds);
-    let takers = app.instances.iter().filter(|instance| instance.takes_new_clients() && instance.vitals.usable());
-    let warmths: Vec<f64> = takers.map(|instance| warmth(instance.vitals.ready_for(), warm_up)).collect();
-    (!warmths.is_empty()).then(|| warmths.iter().sum::<f64>() * f64::from(app.wire.limits.sockets_per_second))
 }

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use karman_contract::name::{AppId, InstanceId};
 
 use super::hold::hold;
 use crate::access_log::{AccessLine, Milliseconds};
@@ -23,8 +22,6 @@ pub(super) struct Open {
     edge: Arc<Edge>,
     tunnel: Arc<Tunnel>,
     _place: Place,
-    /// The app and the instance, by name.
-    under: Option<(AppId, InstanceId)>,
     kept: Option<Box<Kept>>,
     closed: Closed,
 }
@@ -53,23 +50,23 @@ impl Open {
         tunnel.app.count_request(x.status, x.started.elapsed());
         // Until it is carried: a client that is gone before it heard of its 101.
         let closed = Closed { by: ClosedBy::Client, bytes_in: 0, bytes_out: 0, frames_in: 0, frames_out: 0 };
-        let under = x.app.as_ref().zip(x.chosen.as_ref()).map(|(app, chosen)| (app.id.clone(), chosen.id.clone()));
         let kept = edge.access_log.is_on().then(|| {
             edge.access_log.write(&x.line(edge));
             Box::new(Kept::new(x))
         });
-        Self { edge: Arc::clone(edge), tunnel, _place: place, under, kept, closed }
+        Self { edge: Arc::clone(edge), tunnel, _place: place, kept, closed }
     }
 
     pub(super) async fn carry(mut self, client: Side, app: Side) {
         let (closed, orphan) = self.tunnel.carry(client, app).await;
         self.closed = closed;
-        let (Some(orphan), Some((app, instance))) = (orphan, &self.under) else { return };
+        let Some(orphan) = orphan else { return };
+        let instance = &self.tunnel.instance;
         let table = self.edge.apps.pin();
-        let Some(app) = table.get(app.as_str()).cloned() else { return orphan.release().await };
+        let Some(app) = table.get(instance.app.as_str()).cloned() else { return orphan.release().await };
         drop(table);
         // An app that lives and closed this one socket meant it.
-        if self.edge.health.has_died(&app, instance, &self.tunnel.instance).await {
+        if self.edge.health.has_died(&app, &instance.id, instance).await {
             // Boxed: of a thousand tunnels few are ever held, and all would be as large.
             Box::pin(hold(&self.edge, &app, &self.tunnel, orphan, self.tunnel.hold_max())).await;
         } else {

@@ -1,0 +1,355 @@
+//! The processes of an edge. After an upgrade the previous ones carry their tunnels to their end; the
+//! current one takes the clients, knows what the others hold, and decides for all of them.
+//!
+//! Each previous process listens beside the admin socket, at `SOCKET.previous.PID`: so the current one
+//! finds them, also when it was started anew after a crash.
+
+mod line;
+pub mod previous;
+pub mod wire;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use karman_contract::document::{AppsDelta, Stamp};
+use karman_contract::name::AppId;
+use karman_contract::status::{Process, Role};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use self::wire::{Carried, Counted, Done, Order, Report, Which};
+use crate::documents::Table;
+use crate::live::Live;
+use crate::table::Apps;
+use crate::vitals::{ClosedBy, lock};
+
+const SUFFIX: &str = ".previous.";
+/// Processes of an edge at once, the current one counted. Beyond it the oldest has to go.
+const GENERATIONS_MAX: usize = 3;
+/// How long a previous process may take to answer.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
+/// How long it may take to take in a document of 100,000 apps.
+const CHANGE_MAX: Duration = Duration::from_secs(30);
+/// How often each is asked what it holds, unless somebody wants to know it now.
+const ASK_EVERY: Duration = Duration::from_secs(2);
+
+/// The previous processes of this edge, as the current one knows them.
+#[derive(Debug)]
+pub struct Processes {
+    admin_socket: PathBuf,
+    apps: Arc<Live<Apps>>,
+    previous: Mutex<Vec<Arc<Known>>>,
+    /// Rings when the apps table was replaced, and stops all when it is dropped.
+    table: Mutex<Option<watch::Sender<()>>>,
+}
+
+/// One previous process.
+#[derive(Debug)]
+struct Known {
+    path: PathBuf,
+    report: Mutex<Report>,
+    /// Whether the report is what it says now, or what it said before it fell silent.
+    answers: AtomicBool,
+}
+
+/// What previous processes hold of an instance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Elsewhere {
+    pub tunnels: usize,
+    pub in_flight: u64,
+    /// One of them does not answer: it may hold more.
+    pub unsure: bool,
+}
+
+impl Elsewhere {
+    pub fn is_nothing(self) -> bool {
+        self == Self::default()
+    }
+}
+
+impl Processes {
+    pub fn new(admin_socket: &Path, apps: Arc<Live<Apps>>) -> Self {
+        let (admin_socket, table) = (admin_socket.to_owned(), Mutex::new(Some(watch::Sender::new(()))));
+        Self { admin_socket, apps, previous: Mutex::default(), table }
+    }
+
+    /// Looks for previous processes and follows each from now on. If they are more than may be, the oldest is sent away.
+    pub async fn find(self: &Arc<Self>) -> io::Result<Vec<Report>> {
+        let mut found = Vec::new();
+        for path in sockets(&self.admin_socket)? {
+            match line::call::<Report>(&path, &Order::Report, &[], ANSWER_MAX).await {
+                Ok(report) => found.push((path, report)),
+                Err(e) if is_gone(&e) => drop(std::fs::remove_file(&path)),
+                Err(e) => {
+                    tracing::warn!(path = %path.display(), error = %e, "a previous process does not answer: what it carries is not known")
+                }
+            }
+        }
+        found.sort_by_key(|(_, report)| report.taken_over_at);
+        let mut excess = (found.len() + 1).saturating_sub(GENERATIONS_MAX);
+        for (path, report) in &found {
+            if excess > 0 {
+                excess -= 1;
+                tracing::info!(
+                    pid = report.pid,
+                    tunnels = report.tunnels,
+                    "the oldest process of the edge goes, at its apps' pace"
+                );
+                self.leave(path, None).await;
+            }
+        }
+        let reports = found.iter().map(|(_, report)| report.clone()).collect();
+        for (path, report) in found {
+            let known = Arc::new(Known { path, report: Mutex::new(report), answers: true.into() });
+            lock(&self.previous).push(Arc::clone(&known));
+            let Some(table) = lock(&self.table).as_ref().map(watch::Sender::subscribe) else { break };
+            tokio::spawn(Arc::clone(self).follow(known, table));
+        }
+        Ok(reports)
+    }
+
+    /// The apps table was replaced: the others hear of it.
+    pub fn table_replaced(&self) {
+        if let Some(bell) = lock(&self.table).as_ref() {
+            bell.send_replace(());
+        }
+    }
+
+    /// Leaves the others to the process that takes over.
+    pub fn dismiss(&self) {
+        drop(lock(&self.table).take());
+        lock(&self.previous).clear();
+    }
+
+    /// Sends all previous processes away, to be gone within a time: the whole edge stops.
+    pub async fn stop(&self, within: Duration) {
+        for known in self.known() {
+            self.leave(&known.path, Some(within)).await;
+        }
+    }
+
+    /// Asks all of them what they hold now.
+    pub async fn ask(self: &Arc<Self>) {
+        let mut asking = JoinSet::new();
+        for known in self.known() {
+            let processes = Arc::clone(self);
+            asking.spawn(async move { processes.ask_one(&known).await });
+        }
+        asking.join_all().await;
+    }
+
+    /// The previous processes, oldest first, and whether each answered when last asked.
+    pub fn reports(&self) -> Vec<(Report, bool)> {
+        self.known().iter().map(|known| (lock(&known.report).clone(), known.answers())).collect()
+    }
+
+    /// What the previous processes hold of an instance, as far as is known.
+    pub fn hold(&self, of: &Which) -> Elsewhere {
+        let mut held = Elsewhere::default();
+        for known in self.known() {
+            held.unsure |= !known.answers();
+            for carried in lock(&known.report).carried.iter().filter(|carried| carried.of == *of) {
+                held.tunnels += usize::try_from(carried.tunnels).unwrap_or(usize::MAX);
+                held.in_flight += carried.in_flight;
+            }
+        }
+        held
+    }
+
+    /// Closes so many tunnels of an instance, those of the oldest process first, and learns what is left.
+    pub async fn close(&self, of: &Which, mut count: usize, within: Duration) {
+        for known in self.known() {
+            let order = Order::Close { of: of.clone(), count, within_ms: previous::millis(within) };
+            let before = known.tunnels_of(of);
+            let answer = line::call::<Carried>(&known.path, &order, &[], ANSWER_MAX).await;
+            if let Ok(carried) = known.heard(answer) {
+                count = count.saturating_sub(before);
+                known.put(carried);
+            }
+        }
+    }
+
+    /// Tunnels that the others hold, by app.
+    pub fn tunnels(&self) -> BTreeMap<AppId, u64> {
+        let mut tunnels = BTreeMap::new();
+        for (report, _) in self.reports() {
+            report.carried.into_iter().for_each(|carried| *tunnels.entry(carried.of.app).or_default() += carried.tunnels);
+        }
+        tunnels
+    }
+
+    /// Client connections of the others.
+    pub fn connections(&self) -> u64 {
+        self.known().iter().map(|known| lock(&known.report).connections).sum()
+    }
+
+    /// This process and the others, for the status.
+    pub fn list(&self, tunnels: u64) -> Vec<Process> {
+        let current = Process { pid: std::process::id(), role: Role::Current, tunnels, closes_at: None };
+        let previous = self.reports().into_iter().map(|(report, _)| Process {
+            pid: report.pid,
+            role: Role::Previous,
+            tunnels: report.tunnels,
+            closes_at: Some(report.closes_at),
+        });
+        std::iter::once(current).chain(previous).collect()
+    }
+
+    fn known(&self) -> Vec<Arc<Known>> {
+        lock(&self.previous).clone()
+    }
+
+    async fn leave(&self, path: &Path, within: Option<Duration>) {
+        let order = Order::Leave { within_ms: within.map(previous::millis) };
+        if let Err(e) = line::call::<Done>(path, &order, &[], ANSWER_MAX).await {
+            tracing::warn!(path = %path.display(), error = %e, "a previous process could not be told to leave");
+        }
+    }
+
+    async fn ask_one(&self, known: &Arc<Known>) {
+        let answer = line::call::<Report>(&known.path, &Order::Report, &[], ANSWER_MAX).await;
+        let gone = answer.as_ref().is_err_and(is_gone);
+        if let Ok(report) = known.heard(answer) {
+            let before = std::mem::replace(&mut *lock(&known.report), report.clone());
+            self.count(&before, &report);
+        }
+        if gone {
+            let _ = std::fs::remove_file(&known.path);
+            lock(&self.previous).retain(|other| !Arc::ptr_eq(other, known));
+        }
+    }
+
+    /// Takes into the books what a previous process has counted between two reports.
+    fn count(&self, before: &Report, now: &Report) {
+        let table = self.apps.pin();
+        for (id, now) in &now.counted {
+            let Some(app) = table.get(id.as_str()) else { continue };
+            let nothing = Counted::default();
+            let before = before.counted.get(id).unwrap_or(&nothing);
+            let add = |to: &AtomicU64, now: u64, before: u64| {
+                to.fetch_add(now.saturating_sub(before), Relaxed);
+            };
+            for by in ClosedBy::ALL {
+                let of = |counted: &Counted| counted.closed.get(by.as_str()).copied().unwrap_or(0);
+                add(&app.vitals.sockets_closed[by as usize], of(now), of(before));
+            }
+            add(&app.vitals.bytes_in, now.bytes_in, before.bytes_in);
+            add(&app.vitals.bytes_out, now.bytes_out, before.bytes_out);
+        }
+    }
+
+    /// Keeps one previous process at the table of this one, and asks it what it holds, until it is gone.
+    async fn follow(self: Arc<Self>, known: Arc<Known>, mut table: watch::Receiver<()>) {
+        let mut has: Option<Arc<Apps>> = None;
+        while self.known().iter().any(|other| Arc::ptr_eq(other, &known)) {
+            let now = self.apps.pin();
+            if has.as_ref().is_none_or(|has| !Arc::ptr_eq(has, &now)) && self.bring_to(&known, has.as_deref(), &now).await {
+                has = Some(now);
+            }
+            match timeout(ASK_EVERY, table.changed()).await {
+                Ok(Ok(())) => {}
+                // This process was taken over from: the others are not its business any more.
+                Ok(Err(_)) => return,
+                Err(_) => self.ask_one(&known).await,
+            }
+        }
+    }
+
+    /// Whether it has this table now. A release that cannot read it goes on with what it has.
+    async fn bring_to(&self, known: &Known, has: Option<&Apps>, now: &Arc<Apps>) -> bool {
+        let Some(stamp) = now.stamp() else { return true };
+        if has.is_none() && lock(&known.report).apps == Some(stamp) {
+            return true;
+        }
+        let delta = has.and_then(|has| difference(has, now, stamp)).and_then(|delta| serde_json::to_vec(&delta).ok());
+        let mut sent = Err(io::Error::other("there is no delta"));
+        if let Some(delta) = delta {
+            sent = change(&known.path, false, &delta).await;
+        }
+        if sent.is_err() {
+            let table = Arc::clone(now);
+            let written = tokio::task::spawn_blocking(move || {
+                let mut whole = Vec::new();
+                table.write(&mut whole);
+                whole
+            });
+            sent = change(&known.path, true, &written.await.unwrap_or_default()).await;
+        }
+        if let Err(e) = &sent {
+            let pid = lock(&known.report).pid;
+            tracing::warn!(pid, error = %e, "a previous process did not take a change of the apps; it goes on with what it has");
+        }
+        sent.is_ok()
+    }
+}
+
+impl Known {
+    fn answers(&self) -> bool {
+        self.answers.load(Relaxed)
+    }
+
+    fn heard<A>(&self, answer: io::Result<A>) -> io::Result<A> {
+        self.answers.store(answer.is_ok(), Relaxed);
+        answer
+    }
+
+    fn tunnels_of(&self, of: &Which) -> usize {
+        let report = lock(&self.report);
+        report.carried.iter().filter(|carried| carried.of == *of).map(|carried| carried.tunnels as usize).sum()
+    }
+
+    /// What is held of one instance, known anew.
+    fn put(&self, carried: Carried) {
+        let mut report = lock(&self.report);
+        report.carried.retain(|other| other.of != carried.of);
+        if carried.tunnels + carried.in_flight > 0 {
+            report.carried.push(carried);
+        }
+    }
+}
+
+async fn change(path: &Path, whole: bool, body: &[u8]) -> io::Result<()> {
+    line::call::<Done>(path, &Order::Change { whole, bytes: body.len() }, body, CHANGE_MAX).await.map(|Done {}| ())
+}
+
+/// What leads from one table to the next; `None` if no delta can.
+fn difference(has: &Apps, now: &Apps, stamp: Stamp) -> Option<AppsDelta> {
+    let base = has.stamp().filter(|base| base.epoch == stamp.epoch)?.generation;
+    let put = now.iter().filter(|app| has.get(app.id.as_str()).is_none_or(|has| !Arc::ptr_eq(has, app)));
+    let remove = has.iter().filter(|app| now.get(app.id.as_str()).is_none());
+    Some(AppsDelta {
+        stamp,
+        base,
+        put: put.map(|app| (app.id.clone(), app.wire.clone())).collect(),
+        remove: remove.map(|app| app.id.clone()).collect(),
+        beside: (),
+        // The current process has been through the guard.
+        force: true,
+    })
+}
+
+/// The sockets of previous processes beside the admin socket, some of them left behind by processes that died.
+fn sockets(admin_socket: &Path) -> io::Result<Vec<PathBuf>> {
+    let dir = admin_socket.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let Some(name) = admin_socket.file_name().and_then(|name| name.to_str()) else { return Ok(Vec::new()) };
+    let prefix = format!("{name}{SUFFIX}");
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let is_one =
+            entry.file_name().to_str().and_then(|name| name.strip_prefix(&prefix)).is_some_and(|pid| pid.parse::<u32>().is_ok());
+        if is_one {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+fn is_gone(e: &io::Error) -> bool {
+    matches!(e.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
+}

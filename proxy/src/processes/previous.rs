@@ -1,0 +1,236 @@
+//! A process that was taken over from: it carries its tunnels to their end, and does what the current one says.
+//!
+//! It decides nothing by itself but its own end: two that drain one instance would be twice too fast.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use karman_contract::name::AppId;
+use serde::Serialize;
+use tokio::io::{AsyncReadExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::line;
+use super::wire::{Answer, Carried, Counted, Done, Order, Report, Which};
+use crate::admin::{self, Admin};
+use crate::documents::Table;
+use crate::table::Apps;
+use crate::vitals::{AppVitals, ClosedBy, InstanceVitals};
+
+/// How long an order may take to come.
+const ORDER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// This process, since it was taken over from.
+#[derive(Debug)]
+pub struct Previous {
+    admin: Arc<Admin>,
+    socket: PathBuf,
+    listener: UnixListener,
+    taken_over_at: Timestamp,
+    closes_at: Timestamp,
+    /// The apps that it carried tunnels of when it was taken over from.
+    apps: BTreeMap<AppId, Arc<AppVitals>>,
+    told: watch::Sender<Option<Leave>>,
+    /// Whether the current process has heard all that was counted here.
+    heard: AtomicBool,
+}
+
+/// That it is to end, and within what time; `None`: at the pace of its apps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leave {
+    pub within: Option<Duration>,
+}
+
+/// Where a process listens after it was taken over from.
+pub(super) fn socket_of(admin_socket: &Path, pid: u32) -> PathBuf {
+    let mut path = admin_socket.as_os_str().to_owned();
+    path.push(format!("{}{pid}", super::SUFFIX));
+    path.into()
+}
+
+impl Previous {
+    /// Makes ready to be taken over from: what could fail is done here.
+    pub fn bind(admin: &Arc<Admin>) -> io::Result<Self> {
+        let edge = &admin.edge;
+        let socket = socket_of(&edge.settings.admin.socket, std::process::id());
+        let listener = admin::bind(&socket, true)?;
+        let now = Timestamp::now();
+        Ok(Self {
+            admin: Arc::clone(admin),
+            socket,
+            listener,
+            taken_over_at: now,
+            closes_at: now.checked_add(edge.settings.limits.tunnel_drain).unwrap_or(now),
+            apps: BTreeMap::new(),
+            told: watch::Sender::new(None),
+            heard: AtomicBool::new(false),
+        })
+    }
+
+    /// Leaves saving, draining and the other processes to the current one, and hears its orders from now on.
+    pub fn begin(mut self) -> Arc<Self> {
+        let edge = &self.admin.edge;
+        edge.processes.dismiss();
+        edge.drains.retire();
+        self.admin.apps.retire();
+        self.apps = edge.tunnels.all().iter().map(|tunnel| (tunnel.instance.app.clone(), Arc::clone(&tunnel.app))).collect();
+        let previous = Arc::new(self);
+        tokio::spawn(Arc::clone(&previous).serve());
+        previous
+    }
+
+    /// Hears orders, for as long as the process carries anything.
+    async fn serve(self: Arc<Self>) {
+        loop {
+            let Ok((stream, _)) = self.listener.accept().await else {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            };
+            if admin::may_speak(&stream) {
+                let previous = Arc::clone(&self);
+                tokio::spawn(async move {
+                    // Whoever breaks off is not answered.
+                    let _ = timeout(ORDER_TIMEOUT, previous.hear(stream)).await;
+                });
+            }
+        }
+    }
+
+    /// Waits until it is told to leave.
+    pub async fn told_to_leave(&self) -> Leave {
+        let mut told = self.told.subscribe();
+        match told.wait_for(Option::is_some).await.map(|leave| *leave) {
+            Ok(Some(leave)) => leave,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Waits until the current process has heard the last numbers, at most `longest`; then nobody listens any more.
+    pub async fn part(&self, longest: Duration) {
+        self.heard.store(false, Relaxed);
+        let heard = async {
+            while !self.heard.load(Relaxed) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let _ = timeout(longest, heard).await;
+        let _ = std::fs::remove_file(&self.socket);
+    }
+
+    async fn hear(&self, stream: UnixStream) -> io::Result<()> {
+        let mut stream = BufReader::new(stream);
+        match line::read(&mut stream).await? {
+            Order::Report => {
+                let report = self.report();
+                reply(stream, Answer::Good(report)).await?;
+                self.heard.store(true, Relaxed);
+                Ok(())
+            }
+            Order::Close { of, count, within_ms } => {
+                let carried = self.close(of, count, Duration::from_millis(within_ms));
+                reply(stream, Answer::Good(carried)).await
+            }
+            Order::Change { whole, bytes } => {
+                if bytes > self.admin.edge.settings.limits.admin_body_bytes {
+                    return reply(stream, Answer::<Done>::Refused(format!("a document of {bytes} bytes is too large"))).await;
+                }
+                let mut body = vec![0; bytes];
+                stream.read_exact(&mut body).await?;
+                let admin = Arc::clone(&self.admin);
+                let changed = tokio::task::spawn_blocking(move || admin.follow_current(&body, whole)).await;
+                let answer = match changed {
+                    Ok(Ok(())) => Answer::Good(Done {}),
+                    Ok(Err(why)) => Answer::Refused(why),
+                    Err(_) => Answer::Refused("the change failed; the process's log says why".to_owned()),
+                };
+                reply(stream, answer).await
+            }
+            Order::Leave { within_ms } => {
+                self.told.send_replace(Some(Leave { within: within_ms.map(Duration::from_millis) }));
+                reply(stream, Answer::Good(Done {})).await
+            }
+        }
+    }
+
+    fn close(&self, of: Which, count: usize, within: Duration) -> Carried {
+        let tunnels = &self.admin.edge.tunnels;
+        let mut open = tunnels.of(|instance| of.is(instance));
+        crate::tunnel::close_silent(&mut open, count, within);
+        let (left, in_flight) = held(&self.admin, &of);
+        Carried { of, tunnels: left, in_flight, left_ms: None }
+    }
+
+    fn report(&self) -> Report {
+        let edge = &self.admin.edge;
+        let mut carried: Vec<Carried> = Vec::new();
+        for vitals in busy(&self.admin) {
+            let of = Which::of(&vitals);
+            let left = edge.drains.left(&vitals);
+            let (tunnels, in_flight) = (vitals.tunnels.load(Relaxed).into(), vitals.in_flight.load(Relaxed).into());
+            carried.push(Carried { of, tunnels, in_flight, left_ms: left.map(millis) });
+        }
+        Report {
+            pid: std::process::id(),
+            taken_over_at: self.taken_over_at,
+            closes_at: self.closes_at,
+            connections: edge.connections() as u64,
+            tunnels: edge.tunnels.len() as u64,
+            apps: edge.apps.pin().stamp(),
+            carried,
+            counted: self.apps.iter().map(|(id, vitals)| (id.clone(), counted(vitals))).collect(),
+        }
+    }
+}
+
+async fn reply(stream: BufReader<UnixStream>, answer: Answer<impl Serialize>) -> io::Result<()> {
+    line::write(&mut stream.into_inner(), &answer).await
+}
+
+/// The tunnels and requests of an instance, whichever of its vitals count them.
+fn held(admin: &Admin, of: &Which) -> (u64, u64) {
+    let mut vitals = Vec::new();
+    vitals.extend(admin.edge.tunnels.all().iter().map(|tunnel| Arc::clone(&tunnel.instance)));
+    if let Some(app) = admin.edge.apps.pin().get(of.app.as_str()) {
+        vitals.extend(app.instances.iter().map(|instance| Arc::clone(&instance.vitals)));
+        vitals.extend(app.vitals.departed().into_iter().map(|(_, vitals)| vitals));
+    }
+    vitals.retain(|vitals| of.is(vitals));
+    each_once(&mut vitals);
+    let sum = |of: fn(&InstanceVitals) -> &AtomicU32| vitals.iter().map(|vitals| u64::from(of(vitals).load(Relaxed))).sum();
+    (sum(|vitals| &vitals.tunnels), sum(|vitals| &vitals.in_flight))
+}
+
+/// The instances that this process holds a tunnel or a request of: those with tunnels are known by them,
+/// even where their app is gone; those with requests stand in the table, or have just left it.
+fn busy(admin: &Admin) -> Vec<Arc<InstanceVitals>> {
+    let table: Arc<Apps> = admin.edge.apps.pin();
+    let mut busy: Vec<Arc<InstanceVitals>> = admin.edge.tunnels.all().iter().map(|tunnel| Arc::clone(&tunnel.instance)).collect();
+    for app in table.iter() {
+        busy.extend(app.instances.iter().map(|instance| &instance.vitals).filter(|vitals| !vitals.idle()).cloned());
+        busy.extend(app.vitals.departed().into_iter().map(|(_, vitals)| vitals));
+    }
+    busy.retain(|vitals| !vitals.idle());
+    each_once(&mut busy);
+    busy
+}
+
+fn each_once(vitals: &mut Vec<Arc<InstanceVitals>>) {
+    vitals.sort_unstable_by_key(Arc::as_ptr);
+    vitals.dedup_by(|a, b| Arc::ptr_eq(a, b));
+}
+
+fn counted(vitals: &AppVitals) -> Counted {
+    let closed = ClosedBy::ALL.iter().map(|by| (by.as_str().to_owned(), vitals.sockets_closed[*by as usize].load(Relaxed)));
+    Counted { closed: closed.collect(), bytes_in: vitals.bytes_in.load(Relaxed), bytes_out: vitals.bytes_out.load(Relaxed) }
+}
+
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

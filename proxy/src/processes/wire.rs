@@ -1,0 +1,104 @@
+//! What the processes of an edge say to one another: orders and answers, each a line of JSON.
+//!
+//! They may be one release apart, so what is not known is passed over and what may be missing has a default.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use jiff::Timestamp;
+use karman_contract::document::Stamp;
+use karman_contract::name::{AppId, InstanceId};
+use serde::{Deserialize, Serialize};
+
+use crate::vitals::InstanceVitals;
+
+/// What the current process wants of a previous one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// Answered by a [`Report`].
+    Report,
+    /// Close so many tunnels of an instance, those that have been silent longest first, to be gone within
+    /// that time. Answered by the [`Carried`] of the instance.
+    Close { of: Which, count: usize, within_ms: u64 },
+    /// The apps document changed: that many bytes of a whole document, or of a delta, follow. Answered by [`Done`].
+    Change { whole: bool, bytes: usize },
+    /// Close all tunnels and end: within that time, or at the pace of their apps. Answered by [`Done`].
+    Leave {
+        #[serde(default)]
+        within_ms: Option<u64>,
+    },
+}
+
+/// What a previous process says to an order.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer<A> {
+    Good(A),
+    Refused(String),
+}
+
+/// The answer to an order that asks for nothing.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Done {}
+
+/// An instance, the same in all processes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Which {
+    pub app: AppId,
+    pub instance: InstanceId,
+    pub address: SocketAddr,
+}
+
+impl Which {
+    pub fn of(vitals: &InstanceVitals) -> Self {
+        Self { app: vitals.app.clone(), instance: vitals.id.clone(), address: vitals.address }
+    }
+
+    pub fn is(&self, vitals: &InstanceVitals) -> bool {
+        (&self.app, &self.instance, self.address) == (&vitals.app, &vitals.id, vitals.address)
+    }
+}
+
+/// What a previous process carries.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub pid: u32,
+    pub taken_over_at: Timestamp,
+    /// When it begins to close its tunnels.
+    pub closes_at: Timestamp,
+    pub connections: u64,
+    pub tunnels: u64,
+    /// The apps document that it has.
+    #[serde(default)]
+    pub apps: Option<Stamp>,
+    /// Instances that it holds a tunnel or a request of.
+    #[serde(default)]
+    pub carried: Vec<Carried>,
+    /// What it has counted in all, of apps that it carries or carried tunnels of.
+    #[serde(default)]
+    pub counted: BTreeMap<AppId, Counted>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Carried {
+    #[serde(flatten)]
+    pub of: Which,
+    pub tunnels: u64,
+    pub in_flight: u64,
+    /// What is left of the time that its drain may take, where the process had begun one.
+    #[serde(default)]
+    pub left_ms: Option<u64>,
+}
+
+/// Numbers of an app that only grow.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// Tunnels, by who closed them.
+    #[serde(default)]
+    pub closed: BTreeMap<String, u64>,
+    #[serde(default)]
+    pub bytes_in: u64,
+    #[serde(default)]
+    pub bytes_out: u64,
+}

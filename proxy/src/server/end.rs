@@ -1,0 +1,109 @@
+//! How the process ends: who says so, and how requests and tunnels come to their end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use karman_contract::name::AppId;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use super::{StartError, failed};
+use crate::admin::Admin;
+use crate::admission::takes_per_second;
+use crate::edge::Edge;
+use crate::handover;
+use crate::listener::Acceptors;
+use crate::processes::previous::{Leave, Previous};
+use crate::vitals::ClosedBy;
+
+/// The part of the time that tunnels are closed over; the rest is for their last bytes.
+const CLOSING_SHARE: f64 = 0.9;
+/// The longest that a process which was taken over from takes to close its tunnels at their apps' pace.
+const LEAVE_MAX: Duration = Duration::from_secs(600);
+
+/// Why the process ends.
+#[derive(Debug)]
+pub(super) enum End {
+    Stopped,
+    /// Another process has the listeners now; this one carries its tunnels to their end.
+    TakenOver(Arc<Previous>),
+}
+
+/// Waits for the end: a signal, or another process that takes over.
+pub(super) async fn wait(
+    admin: &Arc<Admin>,
+    acceptors: &Acceptors,
+    probe: Option<TcpListener>,
+    end_control: &watch::Sender<bool>,
+) -> Result<End, StartError> {
+    let (mut term, mut int, mut hup) =
+        (handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?, handler(SignalKind::hangup())?);
+    let handover = handover::offer(admin, acceptors, probe.as_ref());
+    tokio::pin!(handover);
+    loop {
+        tokio::select! {
+            _ = term.recv() => return Ok(End::Stopped),
+            _ = int.recv() => return Ok(End::Stopped),
+            // A file that logrotate moved away.
+            _ = hup.recv() => admin.edge.access_log.reopen(),
+            taken = &mut handover => {
+                let previous = taken.map_err(failed("offer the listeners to a next process"))?;
+                let _ = end_control.send(true);
+                return Ok(End::TakenOver(previous));
+            }
+        }
+    }
+}
+
+fn handler(kind: SignalKind) -> Result<Signal, StartError> {
+    signal(kind).map_err(failed("handle signals"))
+}
+
+/// Lets requests finish and closes tunnels at a pace; returns when all are gone or the time is up.
+pub(super) async fn drain(edge: &Edge, end: &End) {
+    let Ok(mut term) = signal(SignalKind::terminate()) else { return };
+    let grace = edge.settings.limits.grace;
+    let leave = match end {
+        End::Stopped => {
+            edge.processes.stop(grace).await;
+            Leave { within: Some(grace) }
+        }
+        End::TakenOver(previous) => tokio::select! {
+            // What ends by itself within the time needs no closing.
+            () = all_gone(edge) => return,
+            () = sleep(edge.settings.limits.tunnel_drain) => Leave { within: None },
+            leave = previous.told_to_leave() => leave,
+            _ = term.recv() => Leave { within: Some(grace) },
+        },
+    };
+    let closed = async {
+        match leave.within {
+            Some(within) => edge.tunnels.close_over(within.mul_f64(CLOSING_SHARE), ClosedBy::EdgeShutdown).await,
+            None => edge.tunnels.close_apps_over(ClosedBy::EdgeShutdown, |app, tunnels| at_pace(edge, app, tunnels)).await,
+        }
+        all_gone(edge).await;
+    };
+    let longest = leave.within.unwrap_or(LEAVE_MAX + grace);
+    tokio::select! {
+        _ = timeout(longest, closed) => {}
+        // Told twice: somebody is in a hurry.
+        _ = term.recv() => {}
+    }
+}
+
+/// How long an app's instances take to take so many sockets; not less than the grace, of which there is enough.
+fn at_pace(edge: &Edge, app: &AppId, tunnels: usize) -> Duration {
+    let table = edge.apps.pin();
+    let rate = table.get(app.as_str()).and_then(|app| takes_per_second(app)).filter(|rate| *rate > 0.0);
+    let needed = rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(tunnels as f64 / rate));
+    needed.clamp(edge.settings.limits.grace.mul_f64(CLOSING_SHARE).min(LEAVE_MAX), LEAVE_MAX)
+}
+
+/// Waits until no client's connection is open.
+async fn all_gone(edge: &Edge) {
+    if let Ok(all) = u32::try_from(edge.settings.limits.connections) {
+        let _ = edge.slots.acquire_many(all).await;
+    }
+}
