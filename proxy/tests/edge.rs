@@ -58,6 +58,9 @@ mod stickiness;
 /// Logs, metrics and events.
 #[path = "edge/telling.rs"]
 mod telling;
+/// Tunnels between peers that are slow, rude or half gone.
+#[path = "edge/tunnels.rs"]
+mod tunnels;
 /// A second process that takes over.
 #[path = "edge/upgrades.rs"]
 mod upgrades;

@@ -1,5 +1,8 @@
 //! Starts proxies and apps, and speaks to them as clients, operators and publishers do.
 
+#[path = "rig/books.rs"]
+mod books;
+
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -34,6 +37,8 @@ pub struct Edge {
     pub process: Child,
     pub http: SocketAddr,
     pub probe: SocketAddr,
+    /// One process has counted all that happened.
+    has_own_books: bool,
 }
 
 impl Edge {
@@ -61,19 +66,21 @@ impl Edge {
         std::fs::write(dir.path().join("edge.yaml"), text).unwrap();
         let unbound = SocketAddr::from(([127, 0, 0, 1], 0));
         let process = spawn(&dir.path().join("edge.yaml"), &[]);
-        let mut edge = Self { dir, process, http: unbound, probe: unbound };
+        let mut edge = Self { dir, process, http: unbound, probe: unbound, has_own_books: true };
         edge.until_up().await;
         edge
     }
 
     /// Starts the proxy anew on what is on disk.
     pub async fn restart(&mut self) {
+        self.has_own_books = false;
         self.process = spawn(&self.dir.path().join("edge.yaml"), &[]);
         self.until_up().await;
     }
 
     /// Starts a second process that takes over; returns the first.
     pub async fn upgrade(&mut self) -> Child {
+        self.has_own_books = false;
         let next = spawn(&self.dir.path().join("edge.yaml"), &["--upgrade"]);
         let pid = next.id();
         let previous = std::mem::replace(&mut self.process, next);
@@ -204,6 +211,9 @@ impl Edge {
 
 impl Drop for Edge {
     fn drop(&mut self) {
+        if self.has_own_books && !std::thread::panicking() {
+            books::check(self);
+        }
         end(&mut self.process);
     }
 }
