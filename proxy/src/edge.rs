@@ -24,7 +24,7 @@ use crate::rates::Rates;
 use crate::settings::Settings;
 use crate::sticky::CookieKeys;
 use crate::table::Apps;
-use crate::tunnel::Tunnels;
+use crate::tunnel::{Carriers, Tunnels};
 use crate::vitals::{AppVitals, lock};
 
 /// The running edge.
@@ -42,6 +42,7 @@ pub struct Edge {
     pub events: Arc<Events>,
     pub access_log: AccessLog,
     pub tunnels: Arc<Tunnels>,
+    pub carriers: Carriers,
     /// Where requests are counted that belong to no app: one bucket, whatever hosts they name.
     pub nobody: AppVitals,
     pub counts: Counts,

@@ -38,7 +38,7 @@ use crate::proxy::Proxy;
 use crate::rates::Rates;
 use crate::settings::Settings;
 use crate::table::{Apps, Change};
-use crate::tunnel::Tunnels;
+use crate::tunnel::{Carriers, Tunnels};
 use crate::vitals::AppVitals;
 
 /// Why the process could not start; it exits 1.
@@ -153,6 +153,7 @@ fn load(settings: Settings) -> Result<(Admin, Vec<Change>), StartError> {
         AccessLog::open(&settings.log.access, settings.limits.access_log_lines).map_err(failed("open the access log"))?;
     let health = Arc::new(Health::new(Arc::clone(&apps.held.live), Arc::clone(&events)));
     let tunnels = Arc::new(Tunnels::default());
+    let carriers = Carriers::start(settings.threads).map_err(failed("start the threads of tunnels"))?;
     let live = || Arc::clone(&apps.held.live);
     let processes = Arc::new(Processes::new(&settings.admin.socket, live()));
     let drains = Arc::new(Drains::new(live(), Arc::clone(&tunnels), Arc::clone(&processes), Arc::clone(&events)));
@@ -168,6 +169,7 @@ fn load(settings: Settings) -> Result<(Admin, Vec<Change>), StartError> {
         events,
         access_log,
         tunnels,
+        carriers,
         nobody: AppVitals::default(),
         counts: Counts::default(),
         rates: Rates::default(),

@@ -1,5 +1,6 @@
 //! A tunnel: an upgraded connection, as a small task that owns two sockets and no buffer while idle.
 
+mod carriers;
 mod flow;
 pub mod frames;
 mod registry;
@@ -19,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 
+pub use carriers::Carriers;
 pub use registry::{Place, Tunnels, close_silent};
 
 use self::flow::Flow;
@@ -103,6 +105,13 @@ impl Orphan {
 pub struct Side {
     pub socket: TcpStream,
     pub early: Vec<u8>,
+}
+
+impl Side {
+    /// Has the kernel tell of the socket the thread that this is called on.
+    pub fn move_here(self) -> io::Result<Self> {
+        Ok(Self { socket: TcpStream::from_std(self.socket.into_std()?)?, early: self.early })
+    }
 }
 
 impl Tunnel {

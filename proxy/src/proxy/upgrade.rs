@@ -135,10 +135,12 @@ impl Proxy {
         let Some(((client, slot, from_client), (app, _, _))) = sockets else { return Err(stop(x, Code::Internal)) };
         let client = Side { socket: client, early: from_client };
         let app = Side { socket: app, early: from_app };
-        tokio::spawn(async move {
+        self.edge.carriers.spawn(async move {
             // The slot is the client's: it is free when the socket is closed.
             let _slot = slot;
-            open.carry(client, app).await;
+            if let (Ok(client), Ok(app)) = (client.move_here(), app.move_here()) {
+                open.carry(client, app).await;
+            }
         });
         Ok(())
     }
