@@ -140,7 +140,8 @@ pub async fn ask_oneself(address: &str, balancers: Option<&ProxyProtocol>) -> io
     let is_stranger = balancers.is_some_and(|balancers| !balancers.believes(address));
     let introduction = if balancers.is_some() && !is_stranger { "PROXY UNKNOWN\r\n" } else { "" };
     let id = format!("upgrade-{}", std::process::id());
-    let request = format!("{introduction}GET / HTTP/1.1\r\nhost: upgrade.invalid\r\nx-request-id: {id}\r\nconnection: close\r\n\r\n");
+    let request =
+        format!("{introduction}GET / HTTP/1.1\r\nhost: upgrade.invalid\r\nx-request-id: {id}\r\nconnection: close\r\n\r\n");
     let mut answer = Vec::new();
     let asked = async {
         let mut stream = TcpStream::connect(address).await?;

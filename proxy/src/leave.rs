@@ -22,6 +22,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::clock;
 use crate::health::jitter;
+use crate::processes::{Processes, millis};
 use crate::tunnel::Tunnels;
 use crate::vitals::{ClosedBy, lock};
 
@@ -94,6 +95,12 @@ impl Leave {
         Ok(standing.take().is_some())
     }
 
+    /// Leaves the order to the process that takes over.
+    pub fn retire(&self) {
+        self.leaving.store(false, Relaxed);
+        *lock(&self.standing) = None;
+    }
+
     pub fn is_leaving(&self) -> bool {
         self.leaving.load(Relaxed)
     }
@@ -108,17 +115,17 @@ impl Leave {
     }
 
     /// Closes sockets while an order stands. Runs for the life of the process.
-    pub async fn run(&self, tunnels: &Tunnels) {
+    pub async fn run(&self, tunnels: &Tunnels, processes: &Processes) {
         loop {
             if !self.is_leaving() {
                 self.changed.notified().await;
             }
-            self.empty(tunnels).await;
+            self.empty(tunnels, processes).await;
         }
     }
 
     /// Closes sockets until the order is taken back.
-    async fn empty(&self, tunnels: &Tunnels) {
+    async fn empty(&self, tunnels: &Tunnels, processes: &Processes) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut due, mut last) = (0.0, Instant::now());
@@ -138,6 +145,11 @@ impl Leave {
             {
                 tunnel.close(ClosedBy::Drain, Duration::ZERO);
                 due -= 1.0;
+            }
+            let after = Duration::from_secs(drain.order.after_seconds.into());
+            if due >= 1.0 && now.saturating_sub(from_millis) >= millis(after) {
+                // Truncation is meant: what is left of a tunnel is closed in the next tick.
+                due -= processes.close_old(due as usize, after).await as f64;
             }
             // What was not used is not saved up: the pace is a limit, not a debt.
             due = due.min(1.0);

@@ -164,7 +164,7 @@ impl Processes {
     /// Closes so many tunnels of an instance, those of the oldest process first, and learns what is left.
     pub async fn close(&self, of: &Which, mut count: usize, within: Duration) {
         for known in self.known() {
-            let order = Order::Close { of: of.clone(), count, within_ms: previous::millis(within) };
+            let order = Order::Close { of: of.clone(), count, within_ms: millis(within) };
             let before = known.tunnels_of(of);
             let answer = line::call::<Carried>(&known.path, &order, &[], ANSWER_MAX).await;
             if let Ok(carried) = known.heard(answer) {
@@ -188,6 +188,19 @@ impl Processes {
         self.known().iter().map(|known| lock(&known.report).connections).sum()
     }
 
+    /// Closes so many tunnels that have been open for at least that long, those of the oldest process first.
+    /// Says how many there were.
+    pub async fn close_old(&self, count: usize, after: Duration) -> usize {
+        let mut closed = 0;
+        for known in self.known() {
+            if closed < count {
+                let order = Order::CloseOld { count: count - closed, after_ms: millis(after) };
+                closed += line::call::<usize>(&known.path, &order, &[], ANSWER_MAX).await.unwrap_or(0);
+            }
+        }
+        closed
+    }
+
     /// This process and the others, for the status.
     pub fn list(&self, tunnels: u64) -> Vec<Process> {
         let current = Process { pid: std::process::id(), role: Role::Current, tunnels, closes_at: None };
@@ -205,7 +218,7 @@ impl Processes {
     }
 
     async fn leave(&self, path: &Path, within: Option<Duration>) {
-        let order = Order::Leave { within_ms: within.map(previous::millis) };
+        let order = Order::Leave { within_ms: within.map(millis) };
         if let Err(e) = line::call::<Done>(path, &order, &[], ANSWER_MAX).await {
             tracing::warn!(path = %path.display(), error = %e, "a previous process could not be told to leave");
         }
@@ -352,4 +365,8 @@ fn sockets(admin_socket: &Path) -> io::Result<Vec<PathBuf>> {
 
 fn is_gone(e: &io::Error) -> bool {
     matches!(e.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
+}
+
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -74,7 +74,7 @@ pub async fn run(settings: Settings, upgrade: bool) -> Result<(), StartError> {
     let http = Arc::new(http(&edge));
     tokio::spawn(Arc::clone(&edge.tunnels).sweep());
     let leaving = Arc::clone(&edge);
-    tokio::spawn(async move { leaving.leave.run(&leaving.tunnels).await });
+    tokio::spawn(async move { leaving.leave.run(&leaving.tunnels, &leaving.processes).await });
     tokio::spawn(overload::watch(Arc::clone(&edge)));
     let acceptors = Acceptors::new(clients, Arc::clone(&http), Arc::clone(&edge), stopped);
     if let Some(inherited) = &mut inherited {

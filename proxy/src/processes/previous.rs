@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use super::line;
 use super::wire::{Answer, Carried, Counted, Done, Order, Report, Which};
 use crate::admin::{self, Admin};
+use crate::clock;
 use crate::documents::Table;
 use crate::table::Apps;
 use crate::vitals::{AppVitals, ClosedBy, InstanceVitals};
@@ -79,6 +80,7 @@ impl Previous {
         let edge = &self.admin.edge;
         edge.processes.dismiss();
         edge.drains.retire();
+        edge.leave.retire();
         self.admin.apps.retire();
         self.apps = edge.tunnels.all().iter().map(|tunnel| (tunnel.instance.app.clone(), Arc::clone(&tunnel.app))).collect();
         let previous = Arc::new(self);
@@ -137,6 +139,14 @@ impl Previous {
                 let carried = self.close(of, count, Duration::from_millis(within_ms));
                 reply(stream, Answer::Good(carried)).await
             }
+            Order::CloseOld { count, after_ms } => {
+                let now = clock::millis();
+                let mut old = self.admin.edge.tunnels.oldest();
+                old.retain(|tunnel| now.saturating_sub(tunnel.opened_at()) >= after_ms);
+                old.truncate(count);
+                old.iter().for_each(|tunnel| tunnel.close(ClosedBy::Drain, Duration::ZERO));
+                reply(stream, Answer::Good(old.len())).await
+            }
             Order::Change { whole, bytes } => {
                 if bytes > self.admin.edge.settings.limits.admin_body_bytes {
                     return reply(stream, Answer::<Done>::Refused(format!("a document of {bytes} bytes is too large"))).await;
@@ -174,7 +184,7 @@ impl Previous {
             let of = Which::of(&vitals);
             let left = edge.drains.left(&vitals);
             let (tunnels, in_flight) = (vitals.tunnels.load(Relaxed).into(), vitals.in_flight.load(Relaxed).into());
-            carried.push(Carried { of, tunnels, in_flight, left_ms: left.map(millis) });
+            carried.push(Carried { of, tunnels, in_flight, left_ms: left.map(super::millis) });
         }
         Report {
             pid: std::process::id(),
@@ -229,8 +239,4 @@ fn each_once(vitals: &mut Vec<Arc<InstanceVitals>>) {
 fn counted(vitals: &AppVitals) -> Counted {
     let closed = ClosedBy::ALL.iter().map(|by| (by.as_str().to_owned(), vitals.sockets_closed[*by as usize].load(Relaxed)));
     Counted { closed: closed.collect(), bytes_in: vitals.bytes_in.load(Relaxed), bytes_out: vitals.bytes_out.load(Relaxed) }
-}
-
-pub(super) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -21,6 +21,9 @@ pub enum Order {
     /// Close so many tunnels of an instance, those that have been silent longest first, to be gone within
     /// that time. Answered by the [`Carried`] of the instance.
     Close { of: Which, count: usize, within_ms: u64 },
+    /// Close so many tunnels that have been open for at least that long, the oldest first, whichever their
+    /// app. Answered by their number.
+    CloseOld { count: usize, after_ms: u64 },
     /// The apps document changed: that many bytes of a whole document, or of a delta, follow. Answered by [`Done`].
     Change { whole: bool, bytes: usize },
     /// Close all tunnels and end: within that time, or at the pace of their apps. Answered by [`Done`].

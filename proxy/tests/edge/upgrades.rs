@@ -124,6 +124,24 @@ async fn an_instance_is_drained_in_all_processes_at_one_pace() {
 }
 
 #[tokio::test]
+async fn an_edge_that_is_left_closes_the_tunnels_of_all_its_processes_at_one_pace() {
+    const PER_SECOND: usize = 20;
+    let (mut edge, app) = (Edge::start().await, App::start("a"));
+    edge.put_app(&instances_json(&[("a", app.address)]), NO_LIMIT).await;
+    let mut sockets = open(&edge, 30).await;
+    let mut previous = edge.upgrade().await;
+    sockets.extend(open(&edge, 30).await);
+    let order = format!(r#"{{"after_seconds":0,"sockets_per_second":{PER_SECOND}}}"#);
+    assert_eq!(edge.admin("PUT", "/v1/drain", &order).await.status, 200);
+    let times = ends(sockets, Instant::now()).await;
+    for second in times.windows(2 * PER_SECOND + 1) {
+        let took = *second.last().unwrap() - second[0];
+        assert!(took > Duration::from_secs(1), "{} sockets were closed within {took:?}", second.len());
+    }
+    until("the old process goes", async || previous.try_wait().unwrap().is_some_and(|status| status.success())).await;
+}
+
+#[tokio::test]
 async fn changes_that_concern_old_tunnels_reach_the_process_that_carries_them() {
     let (mut edge, a, b) = (Edge::start().await, App::start("a"), App::start("b"));
     edge.put_app(&instances_json(&[("a", a.address)]), NO_LIMIT).await;
