@@ -99,11 +99,12 @@ impl Admin {
     pub async fn put<'a, I: Item>(
         &self,
         stamp: Stamp,
+        beside: &I::Beside,
         items: impl Iterator<Item = (&'a I::Key, &'a I)>,
         force: bool,
     ) -> Result<Applied, AdminError> {
         let mut body = Vec::new();
-        write_items::<I>(&mut body, stamp, &I::Beside::default(), items);
+        write_items::<I>(&mut body, stamp, beside, items);
         if force && body.pop() == Some(b'}') {
             body.extend_from_slice(br#","force":true}"#);
         }

@@ -18,6 +18,10 @@ mod secrets;
 /// The store of `karman up`, where nobody names one.
 const STORE: &str = "data";
 
+mod apps;
+
+use apps::Apps;
+
 /// The control plane of Karman: the store, the controllers and the operators' verbs
 #[derive(Parser)]
 #[command(name = "karman", version, max_term_width = 100)]
@@ -36,8 +40,8 @@ enum Command {
     Publish(Publish),
     /// Show the proxy, the publisher, and what is wrong
     Status(Verb),
-    /// List the apps that the proxy serves
-    Apps(Verb),
+    /// List the apps that the proxy serves, or change them in the store
+    Apps(Box<Apps>),
     /// Show one app: what is live, or with --effective where each value comes from
     App(App),
     /// Close an app for maintenance, or open it again
@@ -45,12 +49,24 @@ enum Command {
     /// Drain an edge or a region, call it back, and show how far it is
     #[command(subcommand)]
     Edge(EdgeVerb),
+    /// Keep a network from one app or from all
+    Block(Block),
+    /// Let a network in again
+    Unblock(Unblock),
+    /// List the networks that are kept out
+    Blocks(Verb),
+    /// Write the whole store into one file; keys stay encrypted
+    Backup(FileVerb),
+    /// Fill an empty store from a backup
+    Restore(FileVerb),
     /// Show what happened at the edge
     Events(Events),
     /// Order and renew the certificates of all hosts; with a verb, look at them or bring some along
     Certificates(secrets::Certificates),
     /// Make and rotate the keys of cookies and TLS tickets; with a verb, look at them or replace one
     Keys(secrets::Keys),
+    /// Show what changes in the store and what happens at the edge, as it happens
+    Watch(Verb),
     /// Become another program that ends when the one that started it does
     #[command(hide = true)]
     Child(up::child::Child),
@@ -102,6 +118,54 @@ struct Verb {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Args)]
+struct Block {
+    /// A network such as 203.0.113.0/24, or an address
+    #[arg(value_parser = verbs::block::parse_net)]
+    net: ipnet::IpNet,
+
+    /// Only from this app
+    #[arg(long, value_name = "ID")]
+    app: Option<AppId>,
+
+    /// For how long: 1h, 30m, or until 2026-12-01T18:00:00Z
+    #[arg(long = "for", value_name = "TIME", value_parser = verbs::maintenance::parse_until)]
+    until: Option<jiff::Timestamp>,
+
+    /// Why, for colleagues
+    #[arg(long, value_name = "TEXT")]
+    why: String,
+
+    #[command(flatten)]
+    verb: Verb,
+}
+
+#[derive(Args)]
+struct Unblock {
+    /// The network, as it was blocked
+    #[arg(value_parser = verbs::block::parse_net)]
+    net: ipnet::IpNet,
+
+    /// The app that it was kept from
+    #[arg(long, value_name = "ID")]
+    app: Option<AppId>,
+
+    /// Why, for colleagues
+    #[arg(long, value_name = "TEXT")]
+    why: Option<String>,
+
+    #[command(flatten)]
+    verb: Verb,
+}
+
+#[derive(Args)]
+struct FileVerb {
+    file: PathBuf,
+
+    #[command(flatten)]
+    verb: Verb,
 }
 
 #[derive(Args)]
@@ -238,7 +302,13 @@ async fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Publish(publish) => publish::run(&publish.ready()?).await,
         Command::Status(verb) => verbs::status::run(&verb.ready()?).await,
-        Command::Apps(verb) => verbs::apps::run(&verb.ready()?).await,
+        Command::Apps(apps) => apps.run().await,
+        Command::Block(Block { net, app, until, why, verb }) => verbs::block::block(net, app, until, why, &verb.ready()?).await,
+        Command::Unblock(Unblock { net, app, why, verb }) => verbs::block::unblock(net, app, why, &verb.ready()?).await,
+        Command::Blocks(verb) => verbs::block::list(&verb.ready()?).await,
+        Command::Backup(FileVerb { file, verb }) => verbs::backup::backup(&file, &verb.ready()?).await,
+        Command::Restore(FileVerb { file, verb }) => verbs::backup::restore(&file, &verb.ready()?).await,
+        Command::Watch(verb) => verbs::watch::run(&verb.ready()?).await,
         Command::App(App { id, effective: true, verb }) => verbs::effective::run(&id, &verb.ready()?).await,
         Command::App(App { id, verb, .. }) => verbs::app::run(&id, &verb.ready()?).await,
         Command::Maintenance(Maintenance { id, switch, until, why, verb }) => match switch.as_str() {

@@ -1,12 +1,14 @@
 //! The controller `publish`: keeps proxies at what the store says.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::{Instant, sleep};
 
 use crate::catalog::Catalog;
 use crate::failure::{Exit, Failure};
-use crate::store::{Found, Kind, Leased, Place, Store};
+use crate::store::{Found, Kind, Leased, Place, Store, StoreError, etcd};
 
 pub mod accept;
 pub mod decide;
@@ -54,6 +56,11 @@ impl Options {
     }
 }
 
+/// Longer than the lease of a holder that was killed goes on.
+const LEASE_WAIT: Duration = Duration::from_secs(etcd::lease::TTL.as_secs() + 5);
+/// How often a lease is asked for that somebody has, or while nobody answers.
+const LEASE_AGAIN: Duration = Duration::from_millis(500);
+
 /// The lease of a directory's publisher.
 pub const LEASE: &str = "publish";
 
@@ -62,7 +69,9 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
     let store = options.store.open().await?;
     let mut leases = Vec::new();
     for name in options.leases() {
-        match store.lease(&name).await? {
+        // A lock is free once its holder is dead; a lease of etcd runs out a little later.
+        let patience = if options.accept || matches!(options.store, Place::Directory(_)) { Duration::ZERO } else { LEASE_WAIT };
+        match take(store.as_ref(), &name, patience).await? {
             Leased::Ours(lease) => leases.push(lease),
             Leased::Theirs(holder) => {
                 let holder = holder.unwrap_or_else(|| "another process".to_owned());
@@ -75,7 +84,19 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
         }
     }
     let publisher = Publisher::open(store, options).await?;
-    if options.once { publisher.once().await } else { publisher.forever(&leases).await }
+    if options.once { publisher.once().await } else { publisher.forever(leases).await }
+}
+
+/// Asks for a lease until it is free, or for as long as patience lasts.
+async fn take(store: &dyn Store, name: &str, patience: Duration) -> Result<Leased, StoreError> {
+    let until = Instant::now() + patience;
+    loop {
+        let leased = store.lease(name).await?;
+        if matches!(leased, Leased::Ours(_)) || Instant::now() >= until {
+            return Ok(leased);
+        }
+        sleep(LEASE_AGAIN).await;
+    }
 }
 
 /// Reads the store and names everything that is wrong with it, changing nothing. How many apps there are.

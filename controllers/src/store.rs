@@ -71,6 +71,9 @@ pub trait Store: Debug + Send + Sync {
     /// The last changes of an entry, oldest first: at most [`history::CHANGES_MAX`].
     async fn history(&self, key: &Key) -> Result<Vec<Change>, StoreError>;
 
+    /// Gives an entry the history that it had in another store.
+    async fn adopt(&self, key: &Key, changes: &[Change]) -> Result<(), StoreError>;
+
     /// Opens the count of revisions that proxies see.
     async fn ledger(&self) -> Result<Box<dyn Ledger>, StoreError>;
 
@@ -155,6 +158,11 @@ impl Seen {
 
     pub fn text(&self) -> Option<&Text> {
         if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
+    /// What a write expects that replaces even what cannot be read.
+    pub fn expect_any(&self) -> Expect {
+        if let Self::Unreadable(_) = self { Expect::Anything } else { self.expect() }
     }
 
     /// What a write expects that was decided on by this look; nothing readable is nothing to build on.

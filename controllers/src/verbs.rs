@@ -17,12 +17,19 @@ use crate::store::{Place, Store};
 
 pub mod app;
 pub mod apps;
+pub mod backup;
+pub mod block;
+pub mod change;
+pub mod compare;
 pub mod edge;
 pub mod effective;
 pub mod events;
+pub mod lines;
 pub mod maintenance;
+pub mod preview;
 pub mod status;
 pub mod table;
+pub mod watch;
 
 /// What every verb is asked with.
 pub struct Asked {

@@ -12,8 +12,12 @@ mod editing;
 mod etcd;
 #[path = "controllers/examples.rs"]
 mod examples;
+#[path = "controllers/faults.rs"]
+mod faults;
 #[path = "controllers/lone_admin.rs"]
 mod lone_admin;
+#[path = "controllers/operators.rs"]
+mod operators;
 #[path = "controllers/program.rs"]
 mod program;
 #[path = "controllers/publishing.rs"]

@@ -19,7 +19,9 @@ install_packages() {
     [[ -x /usr/sbin/knotd ]] || missing+=(knot)
     # Chromium alone has no letters to draw with.
     [[ -x /usr/bin/chromium ]] || missing+=(chromium fonts-liberation)
-    # The other kind of store; its package would start a server of its own.
+    # For clocks that are wrong.
+    command -v faketime >/dev/null || missing+=(faketime)
+    # The other kind of store.
     command -v etcd >/dev/null || missing+=(etcd-server)
     # A CA for tests, with its DNS server.
     [[ -x /usr/bin/pebble ]] || missing+=(pebble)

@@ -4,9 +4,9 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use karman_contract::document::{Delta, Item, Stamp, hash_items};
+use karman_contract::document::{Beside as _, Delta, Item, Stamp, hash_items};
 
-pub use super::wanted::Items;
+pub use super::wanted::{Content, Items};
 
 /// What a proxy has of one document, as far as we know.
 pub enum Has<I: Item> {
@@ -20,7 +20,7 @@ pub enum Has<I: Item> {
 /// A document that a proxy is known to have.
 pub struct Held<I: Item> {
     pub stamp: Stamp,
-    pub items: Items<I>,
+    pub content: Content<I>,
 }
 
 pub enum Plan<I: Item> {
@@ -33,10 +33,10 @@ pub enum Plan<I: Item> {
     Ahead(Stamp),
 }
 
-pub fn decide<I: Item>(has: &Has<I>, wanted: &Items<I>, stamp: Stamp) -> Plan<I> {
+pub fn decide<I: Item>(has: &Has<I>, wanted: &Content<I>, stamp: Stamp) -> Plan<I> {
     let current = match has {
         Has::Nothing => return Plan::Whole,
-        Has::This(held) if Arc::ptr_eq(&held.items, wanted) || held.items == *wanted => return Plan::Nothing,
+        Has::This(held) if is_same(&held.content, wanted) => return Plan::Nothing,
         Has::This(held) => held.stamp,
         Has::Unknown(stamp) => *stamp,
     };
@@ -53,11 +53,15 @@ pub fn decide<I: Item>(has: &Has<I>, wanted: &Items<I>, stamp: Stamp) -> Plan<I>
     }
 }
 
-fn delta<I: Item>(held: &Held<I>, wanted: &Items<I>, stamp: Stamp) -> Delta<I> {
+fn is_same<I: Item>(one: &Content<I>, other: &Content<I>) -> bool {
+    (Arc::ptr_eq(&one.items, &other.items) || one.items == other.items) && one.beside == other.beside
+}
+
+fn delta<I: Item>(held: &Held<I>, wanted: &Content<I>, stamp: Stamp) -> Delta<I> {
     let mut put = BTreeMap::new();
     let mut remove = BTreeSet::new();
     // Both in the order of their keys, side by side, so that 100,000 apps cost little.
-    let (mut before, mut after) = (held.items.iter().peekable(), wanted.iter().peekable());
+    let (mut before, mut after) = (held.content.items.iter().peekable(), wanted.items.iter().peekable());
     loop {
         let order = match (before.peek(), after.peek()) {
             (None, None) => break,
@@ -75,14 +79,15 @@ fn delta<I: Item>(held: &Held<I>, wanted: &Items<I>, stamp: Stamp) -> Delta<I> {
             (None, None) => break,
         }
     }
-    Delta { stamp, base: held.stamp.generation, put, remove, beside: Default::default(), force: false }
+    let beside = held.content.beside.change_to(&wanted.beside);
+    Delta { stamp, base: held.stamp.generation, put, remove, beside, force: false }
 }
 
 impl<I: Item> Has<I> {
     /// What the proxy has, if it is what `wanted` would be under the proxy's own stamp.
-    pub fn recognized(stamp: Option<Stamp>, hash: Option<&str>, wanted: &Items<I>) -> Self {
+    pub fn recognized(stamp: Option<Stamp>, hash: Option<&str>, wanted: &Content<I>) -> Self {
         let Some(stamp) = stamp else { return Self::Nothing };
-        let held = Held { stamp, items: Arc::clone(wanted) };
+        let held = Held { stamp, content: wanted.clone() };
         if hash.is_some_and(|hash| hash == held.hash()) { Self::This(held) } else { Self::Unknown(stamp) }
     }
 
@@ -92,7 +97,7 @@ impl<I: Item> Has<I> {
 
     /// The items that it is known to have.
     pub fn items(&self) -> Items<I> {
-        self.held().map(|held| Arc::clone(&held.items)).unwrap_or_default()
+        self.held().map(|held| Arc::clone(&held.content.items)).unwrap_or_default()
     }
 
     pub fn stamp(&self) -> Option<Stamp> {
@@ -106,6 +111,6 @@ impl<I: Item> Has<I> {
 
 impl<I: Item> Held<I> {
     pub fn hash(&self) -> String {
-        hash_items(self.stamp, &I::Beside::default(), self.items.iter().map(|(key, item)| (key, item.as_ref())))
+        hash_items(self.stamp, &self.content.beside, self.content.items.iter().map(|(key, item)| (key, item.as_ref())))
     }
 }

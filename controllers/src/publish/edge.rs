@@ -14,7 +14,7 @@ use super::exceptions::Exceptions;
 use super::ledger::Shared;
 use super::outcome::{Change, Trouble};
 use super::send::{Unsent, send};
-use super::wanted::{Items, Wanted};
+use super::wanted::{Content, Wanted};
 use crate::admin::{Admin, read_apps};
 
 /// How often one round asks anew after a refusal that taught us something. Each refusal names all
@@ -124,9 +124,9 @@ impl Edge {
             self.stamp = self.ledger.begin_epoch_after(stamp.epoch).await?;
         }
 
-        let supposed = self.exceptions.apply(&wanted.apps, &self.apps.items());
+        let supposed = self.exceptions.apply(&wanted.apps, &self.apps.items()).into();
         self.apps = Has::recognized(apps.stamp, apps.hash.as_deref(), &supposed);
-        self.pages = Has::recognized(pages.stamp, pages.hash.as_deref(), &wanted.pages);
+        self.pages = Has::recognized(pages.stamp, pages.hash.as_deref(), &Arc::clone(&wanted.pages).into());
         if self.started_at.replace(status.started_at) != Some(status.started_at) {
             self.exceptions.forget();
         }
@@ -137,16 +137,18 @@ impl Edge {
     async fn sync_pages(&mut self, wanted: &Wanted) -> Result<(), Trouble> {
         let mut pages = Arc::clone(&wanted.pages);
         if let Some(held) = self.pages.held() {
-            if pages.keys().all(|hash| held.items.contains_key(hash)) {
+            if pages.keys().all(|hash| held.content.items.contains_key(hash)) {
                 // Pages that nobody needs any more go with the next change.
                 return Ok(());
             }
             // Apps are served by their old versions until they are replaced.
-            let named = self.apps.held().into_iter().flat_map(|apps| apps.items.values().flat_map(|app| app.pages.values()));
-            Arc::make_mut(&mut pages).extend(named.filter_map(|hash| Some((*hash, Arc::clone(held.items.get(hash)?)))));
+            let named =
+                self.apps.held().into_iter().flat_map(|apps| apps.content.items.values().flat_map(|app| app.pages.values()));
+            Arc::make_mut(&mut pages).extend(named.filter_map(|hash| Some((*hash, Arc::clone(held.content.items.get(hash)?)))));
         } else if pages.is_empty() && matches!(self.pages, Has::Nothing) {
             return Ok(());
         }
+        let pages = pages.into();
         for _ in 0..TRIES_MAX {
             match send(&self.admin, &mut self.pages, &pages, (&mut self.stamp, &self.ledger), false).await {
                 Ok(_) => return Ok(()),
@@ -162,12 +164,14 @@ impl Edge {
         for _ in 0..TRIES_MAX {
             self.know_what_is_kept(wanted, accept).await?;
             let apps = self.exceptions.apply(&wanted.apps, &self.apps.items());
-            let refusal = match send(&self.admin, &mut self.apps, &apps, (&mut self.stamp, &self.ledger), accept).await {
-                Ok(change) => return Ok(change),
-                Err(Unsent::Again) => continue,
-                Err(Unsent::Refused(refusal)) => refusal,
-                Err(Unsent::Trouble(trouble)) => return Err(trouble),
-            };
+            let refusal =
+                match send(&self.admin, &mut self.apps, &Arc::clone(&apps).into(), (&mut self.stamp, &self.ledger), accept).await
+                {
+                    Ok(change) => return Ok(change),
+                    Err(Unsent::Again) => continue,
+                    Err(Unsent::Refused(refusal)) => refusal,
+                    Err(Unsent::Trouble(trouble)) => return Err(trouble),
+                };
             // What the proxy has must be known before anything is left as it is there.
             self.read_apps().await?;
             let learned = match &refusal {
@@ -198,8 +202,8 @@ impl Edge {
     async fn read_apps(&mut self) -> Result<(), Trouble> {
         if let Has::Unknown(_) = self.apps {
             let (stamp, apps) = self.admin.apps().await?;
-            let items = read_apps(apps)?.into_iter().map(|(id, app)| (id, Arc::new(app))).collect();
-            self.apps = Has::This(Held { stamp, items: Arc::new(items) });
+            let items: BTreeMap<_, _> = read_apps(apps)?.into_iter().map(|(id, app)| (id, Arc::new(app))).collect();
+            self.apps = Has::This(Held { stamp, content: Arc::new(items).into() });
         }
         Ok(())
     }
@@ -208,10 +212,10 @@ impl Edge {
     pub async fn confirm(&mut self) -> Result<Vec<DocumentName>, Trouble> {
         let mut confirm = BTreeMap::new();
         if let Some(held) = self.apps.held() {
-            confirm.insert(DocumentName::Apps, confirmed(held.stamp, Arc::clone(&held.items)).await?);
+            confirm.insert(DocumentName::Apps, confirmed(held.stamp, held.content.clone()).await?);
         }
         if let Some(held) = self.pages.held() {
-            confirm.insert(DocumentName::Pages, confirmed(held.stamp, Arc::clone(&held.items)).await?);
+            confirm.insert(DocumentName::Pages, confirmed(held.stamp, held.content.clone()).await?);
         }
         let differs = self.admin.confirm(&Confirm(confirm)).await?;
         if !differs.is_empty() {
@@ -222,8 +226,8 @@ impl Edge {
 }
 
 /// The hash of 100,000 apps takes a while, in which the other edges go on.
-async fn confirmed<I: Item>(stamp: Stamp, items: Items<I>) -> Result<Confirmed, Trouble> {
-    let hash = tokio::task::spawn_blocking(move || Held::<I> { stamp, items }.hash()).await;
+async fn confirmed<I: Item>(stamp: Stamp, content: Content<I>) -> Result<Confirmed, Trouble> {
+    let hash = tokio::task::spawn_blocking(move || Held::<I> { stamp, content }.hash()).await;
     let hash = hash.map_err(|error| Trouble::Problem(format!("the document cannot be hashed: {error}")))?;
     Ok(Confirmed { epoch: stamp.epoch, generation: stamp.generation, hash })
 }

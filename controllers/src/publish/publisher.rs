@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::Options;
 use super::intake::{Intake, Taken};
 use super::ledger::Shared;
 use super::outcome::{Trouble, counted};
@@ -14,10 +14,11 @@ use super::post::Post;
 use super::ssh::Forward;
 use super::target::Target;
 use super::wanted::Wanted;
+use super::{LEASE_AGAIN, LEASE_WAIT, Options, take};
 use crate::admin::Admin;
 use crate::failure::{Exit, Failure};
 use crate::signals::Signals;
-use crate::store::{Lease, Store, StoreError};
+use crate::store::{Lease, Leased, Store, StoreError};
 
 pub struct Publisher {
     store: Arc<dyn Store>,
@@ -94,7 +95,7 @@ impl Publisher {
     }
 
     /// Publishes until it is told to stop, or until somebody else has one of its leases.
-    pub async fn forever(mut self, leases: &[Lease]) -> Result<(), Failure> {
+    pub async fn forever(mut self, mut leases: Vec<Lease>) -> Result<(), Failure> {
         let mut signals = Signals::new().map_err(|error| Failure::system("signals", &error))?;
         let (tell, wanted) = watch::channel(Arc::new(self.wanted().await));
         let mut posts = JoinSet::new();
@@ -105,9 +106,10 @@ impl Publisher {
         loop {
             tokio::select! {
                 () = signals.stop() => return Ok(()),
-                name = lost(leases) => {
-                    return Err(Failure::new(Exit::NotNow, format!("the lease '{name}' was lost: another publisher has it")));
-                }
+                index = lost(&leases) => tokio::select! {
+                    () = signals.stop() => return Ok(()),
+                    renewed = renew(self.store.as_ref(), leases.swap_remove(index)) => leases.push(renewed?),
+                },
                 Some(ended) = posts.join_next() => {
                     let why = ended.err().map_or_else(String::new, |error| format!(": {error}"));
                     return Err(Failure::new(Exit::System, format!("an edge is not published to any more{why}")));
@@ -142,13 +144,30 @@ impl Publisher {
     }
 }
 
-/// The first lease that is lost.
-async fn lost(leases: &[Lease]) -> &str {
+/// Takes a lease again that ran out while the store did not answer, or with the store's data. What is
+/// published meanwhile has its place in the order, whoever publishes it.
+async fn renew(store: &dyn Store, lease: Lease) -> Result<Lease, Failure> {
+    let name = lease.name.clone();
+    drop(lease);
+    loop {
+        match take(store, &name, LEASE_WAIT).await {
+            Ok(Leased::Ours(lease)) => return Ok(lease),
+            Ok(Leased::Theirs(holder)) => {
+                let holder = holder.unwrap_or_else(|| "another publisher".to_owned());
+                return Err(Failure::new(Exit::NotNow, format!("the lease '{name}' ran out, and {holder} has it now")));
+            }
+            Err(StoreError::Unreachable(_)) => sleep(LEASE_AGAIN).await,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Which lease is lost first.
+async fn lost(leases: &[Lease]) -> usize {
     let mut losses: Vec<_> = leases.iter().map(|lease| Box::pin(lease.lost())).collect();
-    let index = std::future::poll_fn(|context| {
+    std::future::poll_fn(|context| {
         let lost = losses.iter_mut().position(|loss| loss.as_mut().poll(context).is_ready());
         lost.map_or(std::task::Poll::Pending, std::task::Poll::Ready)
     })
-    .await;
-    leases.get(index).map_or("", |lease| lease.name.as_str())
+    .await
 }

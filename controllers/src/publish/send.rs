@@ -1,11 +1,9 @@
 //! Sending one document to one proxy: a delta where that is possible, else the whole.
 
-use std::sync::Arc;
-
 use karman_contract::answer::{Applied, Refusal};
 use karman_contract::document::{Item, Stamp};
 
-use super::decide::{Has, Held, Items, Plan, decide};
+use super::decide::{Content, Has, Held, Plan, decide};
 use super::ledger::Shared;
 use super::outcome::{Change, Trouble};
 use crate::admin::{Admin, AdminError};
@@ -24,7 +22,7 @@ pub enum Unsent {
 pub async fn send<I: Item>(
     admin: &Admin,
     has: &mut Has<I>,
-    wanted: &Items<I>,
+    wanted: &Content<I>,
     (stamp, ledger): (&mut Stamp, &Shared),
     force: bool,
 ) -> Result<Option<Change>, Unsent> {
@@ -39,8 +37,8 @@ pub async fn send<I: Item>(
             return Err(Unsent::Trouble(Trouble::Problem(problem)));
         }
         Plan::Whole => {
-            let change = Change { put: wanted.len(), whole: true, ..Change::default() };
-            (admin.put(*stamp, wanted.iter().map(|(key, item)| (key, item.as_ref())), force).await, change)
+            let change = Change { put: wanted.items.len(), whole: true, ..Change::default() };
+            (admin.put(*stamp, &wanted.beside, wanted.items.iter().map(|(key, item)| (key, item.as_ref())), force).await, change)
         }
         Plan::Delta(mut delta) => {
             delta.force = force;
@@ -51,7 +49,7 @@ pub async fn send<I: Item>(
     };
     match answer {
         Ok(Applied { stamp, .. }) => {
-            *has = Has::This(Held { stamp, items: Arc::clone(wanted) });
+            *has = Has::This(Held { stamp, content: wanted.clone() });
             Ok(Some(change))
         }
         // The proxy is elsewhere than we thought: it says where, and gets the whole document.

@@ -25,7 +25,7 @@ fn stamp(epoch: u64, generation: u64) -> Stamp {
 }
 
 fn has(words: &str, stamp: Stamp) -> Has<App> {
-    Has::This(Held { stamp, items: apps(words) })
+    Has::This(Held { stamp, content: apps(words).into() })
 }
 
 fn ids(items: &Items<App>) -> String {
@@ -47,7 +47,7 @@ fn a_delta_where_it_can_be_and_a_snapshot_where_it_must() {
         ("it follows a later epoch", Has::Unknown(stamp(6, 1)), "a", "ahead"),
     ] {
         let words = |keys: Vec<String>| keys.join(" ");
-        let found = match decide(&has, &apps(wanted), store) {
+        let found = match decide(&has, &apps(wanted).into(), store) {
             Plan::Nothing => "nothing".to_owned(),
             Plan::Whole => "whole".to_owned(),
             Plan::GoPast(generation) => format!("past {generation}"),
@@ -64,8 +64,8 @@ fn a_delta_where_it_can_be_and_a_snapshot_where_it_must() {
 
 #[test]
 fn what_the_proxy_has_is_known_by_its_hash() {
-    let held = Held { stamp: stamp(5, 3), items: apps("a b") };
-    let recognized = |stamp, hash: Option<&str>, words| Has::recognized(stamp, hash, &apps(words));
+    let held = Held { stamp: stamp(5, 3), content: apps("a b").into() };
+    let recognized = |stamp, hash: Option<&str>, words| Has::recognized(stamp, hash, &apps(words).into());
     assert!(matches!(recognized(None, None, "a"), Has::Nothing));
     assert!(matches!(recognized(Some(held.stamp), Some(&held.hash()), "a b"), Has::This(_)));
     assert!(matches!(recognized(Some(held.stamp), Some(&held.hash()), "a b:2"), Has::Unknown(_)));

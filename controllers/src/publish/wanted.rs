@@ -13,6 +13,25 @@ use crate::catalog::Catalog;
 /// A document's items; one that did not change is the same value as before.
 pub type Items<I> = Arc<BTreeMap<<I as Item>::Key, Arc<I>>>;
 
+/// A document without its stamp.
+#[derive(Clone, PartialEq)]
+pub struct Content<I: Item> {
+    pub items: Items<I>,
+    pub beside: I::Beside,
+}
+
+impl<I: Item> Default for Content<I> {
+    fn default() -> Self {
+        Self { items: Items::<I>::default(), beside: I::Beside::default() }
+    }
+}
+
+impl<I: Item> From<Items<I>> for Content<I> {
+    fn from(items: Items<I>) -> Self {
+        Self { items, beside: I::Beside::default() }
+    }
+}
+
 #[derive(Clone)]
 pub struct Wanted {
     pub stamp: Stamp,

@@ -87,6 +87,10 @@ impl Store for Directory {
         self.changes(key)
     }
 
+    async fn adopt(&self, key: &Key, changes: &[Change]) -> Result<(), StoreError> {
+        self.adopt_changes(key, changes).map_err(|error| StoreError::io(self.place(), &error))
+    }
+
     async fn ledger(&self) -> Result<Box<dyn Ledger>, StoreError> {
         Ok(Box::new(ledger::FileLedger::open(self)?))
     }

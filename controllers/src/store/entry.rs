@@ -145,7 +145,7 @@ impl Content {
         }
         let mut node = parse_yaml(text).map_err(|reason| vec![reason])?;
         let mut reasons = Vec::new();
-        let is_named_freely = matches!(key.kind, Kind::Certificate | Kind::Order | Kind::Edge | Kind::Status);
+        let is_named_freely = matches!(key.kind, Kind::Certificate | Kind::Order | Kind::Deny | Kind::Edge | Kind::Status);
         if !key.kind.is_single() && !is_named_freely && key.id.parse::<AppId>().is_err() {
             let why = format!("the file is named {}, wanted 1 to 63 of a-z, 0-9 and '-'", quoted(&key.id));
             reasons.push(Reason::new("", why));

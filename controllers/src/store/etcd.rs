@@ -194,6 +194,10 @@ impl Store for Etcd {
         self.changes(key).await
     }
 
+    async fn adopt(&self, key: &Key, changes: &[Change]) -> Result<(), StoreError> {
+        self.adopt_changes(key, changes).await
+    }
+
     async fn ledger(&self) -> Result<Box<dyn Ledger>, StoreError> {
         Ok(Box::new(ledger::EtcdLedger::open(self.clone()).await?))
     }

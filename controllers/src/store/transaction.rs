@@ -105,6 +105,13 @@ impl Author {
     }
 }
 
+impl Version {
+    /// Of what stands in no store yet; it equals no version of one.
+    pub fn none() -> Self {
+        Self(String::new())
+    }
+}
+
 impl Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -77,6 +77,16 @@ impl Edge {
         wait_until("the proxy answers", || self.try_get("/v1/status").is_some());
     }
 
+    /// A proxy whose state lies on a disk of its own, of 96 KiB.
+    pub(crate) fn start_proxy_with_small_disk(&mut self) {
+        fs::create_dir_all(self.dir().join("state")).unwrap();
+        let mount = "mount -t tmpfs -o size=96k none state && exec \"$0\" --settings edge.yaml";
+        let proxy = sibling("karman-proxy").display().to_string();
+        let arguments = ["--user", "--map-root-user", "--mount", "sh", "-c", mount, &proxy];
+        self.proxy = Some(Program::start("proxy", Path::new("unshare"), self.dir(), arguments));
+        wait_until("the proxy answers", || self.try_get("/v1/status").is_some());
+    }
+
     pub(crate) fn kill_proxy(&mut self) {
         self.proxy = None;
     }
@@ -84,6 +94,19 @@ impl Edge {
     pub(crate) fn start_publisher(&mut self) {
         self.publisher = None;
         self.publisher = Some(Program::start("publisher", Path::new(KARMAN), self.dir(), ["publish"]));
+    }
+
+    /// A publisher of another store than the edge's own folder.
+    pub(crate) fn start_publisher_on(&mut self, store: &str) {
+        self.publisher = None;
+        self.publisher = Some(Program::start("publisher", Path::new(KARMAN), self.dir(), ["publish", "--store", store]));
+    }
+
+    /// A publisher whose clock is off by `clock`, such as `+1d`.
+    pub(crate) fn start_publisher_at(&mut self, clock: &str) {
+        self.publisher = None;
+        let arguments = ["-f", clock, KARMAN, "publish"];
+        self.publisher = Some(Program::start("publisher", Path::new("faketime"), self.dir(), arguments));
     }
 
     pub(crate) fn kill_publisher(&mut self) {

@@ -1,6 +1,8 @@
 //! Real etcd, from Debian: each member at an address of its own in 127/8, in a folder of its own.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tempfile::TempDir;
@@ -70,6 +72,44 @@ impl Etcd {
 
     pub(crate) fn kill_member(&mut self, n: usize) {
         self.members[n].program = None;
+    }
+
+    pub(crate) fn pid(&self, n: usize) -> u32 {
+        self.members[n].program.as_ref().expect("it runs").pid()
+    }
+
+    /// Loses the data of a member that does not run.
+    pub(crate) fn forget_data(&self, n: usize) {
+        fs::remove_dir_all(self.data(n)).unwrap();
+    }
+
+    /// Keeps a copy of the data of a member that does not run.
+    pub(crate) fn keep_data(&self, n: usize) {
+        self.copy(&self.data(n), &self.data(n).with_extension("kept"));
+    }
+
+    pub(crate) fn put_back_data(&self, n: usize) {
+        self.forget_data(n);
+        self.copy(&self.data(n).with_extension("kept"), &self.data(n));
+    }
+
+    fn copy(&self, from: &Path, to: &Path) {
+        let copied = Command::new("cp").arg("-r").args([from, to]).status().unwrap();
+        assert!(copied.success());
+    }
+
+    fn data(&self, n: usize) -> PathBuf {
+        self.dir.path().join(format!("m{n}"))
+    }
+
+    /// The member that leads.
+    pub(crate) fn leader(&self) -> usize {
+        let leads = |member: &Member| {
+            let status = http(&member.address, "POST", "/v3/maintenance/status", "{}")?;
+            let status: serde_json::Value = serde_json::from_str(&status).ok()?;
+            Some(status["leader"] == status["header"]["member_id"])
+        };
+        self.members.iter().position(|member| leads(member) == Some(true)).expect("one leads")
     }
 
     /// Waits until every member that runs has a leader.

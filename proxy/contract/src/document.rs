@@ -67,6 +67,9 @@ pub trait Beside: Clone + Debug + Default + PartialEq + Send + Sync + 'static {
 
     fn changed_by(&self, change: Self::Change) -> Self;
 
+    /// The change that makes `next` of this.
+    fn change_to(&self, next: &Self) -> Self::Change;
+
     /// The fields by name, as the canonical form has them.
     fn to_fields(&self) -> Vec<(&'static str, Json)>;
 
@@ -86,6 +89,8 @@ impl Beside for () {
     }
 
     fn changed_by(&self, (): ()) -> Self {}
+
+    fn change_to(&self, (): &()) {}
 
     fn to_fields(&self) -> Vec<(&'static str, Json)> {
         Vec::new()

@@ -28,7 +28,7 @@ impl Journal {
         self.bytes
     }
 
-    /// After an error the file may end in half a record: it must not be appended to again.
+    /// After an error the file may still end in half a record: it must not be appended to again.
     pub(super) fn append(&mut self, kind: DocumentName, base: Stamp, stamp: Stamp, json: &[u8]) -> io::Result<()> {
         if stamp.epoch != base.epoch || stamp.generation <= base.generation {
             return Err(io::Error::other(format!("a delta to {stamp} cannot stand on {base}")));
@@ -45,8 +45,11 @@ impl Journal {
         if found != self.bytes {
             return Err(io::Error::other(format!("{} has {found} bytes, not {}", self.path.display(), self.bytes)));
         }
-        file.write_all(&record)?;
-        file.sync_data()?;
+        if let Err(error) = file.write_all(&record).and_then(|()| file.sync_data()) {
+            // Half a record helps nobody, and on a full disk it takes the room that the next snapshot needs.
+            let _ = file.set_len(self.bytes);
+            return Err(error);
+        }
         if let (0, Some(dir)) = (self.bytes, self.path.parent()) {
             sync_dir(dir)?;
         }

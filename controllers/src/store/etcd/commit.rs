@@ -72,8 +72,9 @@ impl Etcd {
                 Some(text) => TxnOp::put(name.as_str(), text.as_str(), None),
                 None => TxnOp::delete(name.as_str(), None),
             });
-            if key.kind.has_history() {
-                let (change, compare, mut recorded) = self.record(key, &transaction.author, text.as_deref()).await?;
+            if key.kind.has_history()
+                && let Some((change, compare, mut recorded)) = self.record(key, &transaction.author, text.as_deref()).await?
+            {
                 changes.push((key.clone(), change));
                 compares.push(compare);
                 operations.append(&mut recorded);

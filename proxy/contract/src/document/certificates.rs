@@ -155,6 +155,13 @@ impl Beside for Acme {
         }
     }
 
+    fn change_to(&self, next: &Self) -> AcmeChange {
+        AcmeChange {
+            accounts: (self.accounts != next.accounts).then(|| next.accounts.clone()),
+            challenges: (self.challenges != next.challenges).then(|| next.challenges.clone()),
+        }
+    }
+
     fn to_fields(&self) -> Vec<(&'static str, Json)> {
         vec![("accounts", json!(self.accounts)), ("challenges", json!(self.challenges))]
     }
