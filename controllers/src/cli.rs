@@ -13,14 +13,13 @@ use crate::publish::outcome::counted;
 use crate::publish::target::Target;
 use crate::{publish, store, up, verbs};
 
+mod apps;
 mod secrets;
+
+use apps::Apps;
 
 /// The store of `karman up`, where nobody names one.
 const STORE: &str = "data";
-
-mod apps;
-
-use apps::Apps;
 
 /// The control plane of Karman: the store, the controllers and the operators' verbs
 #[derive(Parser)]
