@@ -8,6 +8,7 @@ pub mod batch;
 pub mod bucket;
 pub mod calls;
 pub mod challenge;
+pub mod controller;
 pub mod desired;
 pub mod guard;
 pub mod health;
@@ -16,6 +17,7 @@ pub mod record;
 pub mod route53;
 pub mod service;
 pub mod settings;
+pub mod show;
 #[cfg(test)]
 mod strict;
 #[cfg(test)]

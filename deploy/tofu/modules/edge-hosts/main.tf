@@ -1,6 +1,8 @@
 # The edge hosts of a region: an auto scaling group, one proxy on each host under systemd.
 
 locals {
+  units = ["karman-proxy@blue.service", "karman-publish.service", "karman-termination.service"]
+
   edge_yaml = yamlencode({
     edge            = { region = var.region }
     listen          = { http = ["0.0.0.0:80"], https = ["0.0.0.0:443"], proxy_protocol = { from = [var.balancer_cidr] } }
@@ -73,20 +75,6 @@ resource "aws_iam_role_policy" "dns" {
   policy = data.aws_iam_policy_document.dns[0].json
 }
 
-# A host that goes says when it is empty, so that it is not waited for longer than need be.
-data "aws_iam_policy_document" "lifecycle" {
-  statement {
-    actions   = ["autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"]
-    resources = [aws_autoscaling_group.edge.arn]
-  }
-}
-
-resource "aws_iam_role_policy" "lifecycle" {
-  name   = "lifecycle"
-  role   = aws_iam_role.host.id
-  policy = data.aws_iam_policy_document.lifecycle.json
-}
-
 resource "aws_iam_instance_profile" "host" {
   name_prefix = "${var.name}-"
   role        = aws_iam_role.host.name
@@ -120,6 +108,7 @@ resource "aws_launch_template" "edge" {
   user_data = base64encode(templatefile("${path.module}/user-data.sh.tftpl", {
     edge_yaml = local.edge_yaml
     store     = var.store
+    units     = join(" ", concat(local.units, var.dns_zone_arn == null ? [] : ["karman-dns.service"]))
   }))
 }
 
@@ -153,6 +142,7 @@ resource "aws_autoscaling_group" "edge" {
     }
   }
 
+  # karman-termination.service sees that the host is to end, and drains it in this time.
   initial_lifecycle_hook {
     name                 = "drain"
     lifecycle_transition = "autoscaling:EC2_INSTANCE_TERMINATING"

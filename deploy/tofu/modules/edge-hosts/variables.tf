@@ -19,7 +19,7 @@ variable "region" {
 }
 
 variable "image_id" {
-  description = "An image with karman-proxy and karman in /usr/bin and the units of deploy/systemd installed."
+  description = "An image with karman-proxy and karman in /usr/bin, deploy/systemd/drain-at-termination in /usr/lib/karman, and the units of deploy/systemd installed."
   type        = string
 
   validation {
