@@ -75,14 +75,17 @@ fn path(admin_socket: &Path) -> PathBuf {
     path.into()
 }
 
-/// Asks the running process for its listeners.
-pub async fn ask(admin_socket: &Path) -> io::Result<Inherited> {
+/// Asks the running process for its listeners; `None` if none runs, as after a reboot.
+pub async fn ask(admin_socket: &Path) -> io::Result<Option<Inherited>> {
     let path = path(admin_socket);
     blocking(move || {
-        let line = UnixStream::connect(&path)
-            .map_err(|e| io::Error::new(e.kind(), format!("nobody answers at {}: {e}", path.display())))?;
+        let line = match UnixStream::connect(&path) {
+            // No socket, or one whose process died.
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => return Ok(None),
+            connected => connected.map_err(|e| io::Error::new(e.kind(), format!("nobody answers at {}: {e}", path.display())))?,
+        };
         line.set_read_timeout(Some(TAKE_OVER_TIMEOUT))?;
-        receive(line)
+        receive(line).map(Some)
     })
     .await
 }

@@ -17,7 +17,7 @@ struct Arguments {
     /// Read the settings, say what is wrong with them, and exit 0 or 64.
     #[arg(long)]
     check: bool,
-    /// Take over from the running proxy without a refused connection.
+    /// Take over from the running proxy without a refused connection, or just start where none runs.
     #[arg(long)]
     upgrade: bool,
 }

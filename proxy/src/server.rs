@@ -60,9 +60,10 @@ impl Error for StartError {}
 pub async fn run(settings: Settings, upgrade: bool) -> Result<(), StartError> {
     let socket = settings.admin.socket.clone();
     let mut inherited = match upgrade {
-        true => Some(handover::ask(&socket).await.map_err(failed("take over from the running proxy"))?),
+        true => handover::ask(&socket).await.map_err(failed("take over from the running proxy"))?,
         false => None,
     };
+    let takes_over = inherited.is_some();
     let (admin, changes) = load(settings)?;
     let (admin, clients, probe) = bind(admin, inherited.as_ref())?;
     let edge = Arc::clone(&admin.edge);
@@ -87,7 +88,7 @@ pub async fn run(settings: Settings, upgrade: bool) -> Result<(), StartError> {
             asked.map_err(failed(format!("answer at {address}, so the proxy that ran before goes on")))?;
         }
     }
-    let control = admin::bind(&socket, upgrade).map_err(failed(format!("bind the admin socket {}", socket.display())))?;
+    let control = admin::bind(&socket, takes_over).map_err(failed(format!("bind the admin socket {}", socket.display())))?;
     let (end_control, control_ended) = watch::channel(false);
     tokio::spawn(admin::serve(control, Arc::clone(&admin), control_ended.clone()));
     if let Some(probe) = duplicate(probe.as_ref())? {

@@ -205,6 +205,15 @@ async fn an_upgrade_refuses_no_connection_fails_no_request_and_keeps_sockets() {
 }
 
 #[tokio::test]
+async fn an_upgrade_of_nothing_is_a_start_also_after_a_crash() {
+    let mut edge = Edge::start().await;
+    crate::rig::end(&mut edge.process);
+    assert!(edge.dir.path().join("admin.sock.handover").exists(), "what a crash leaves behind");
+    edge.start_with_upgrade().await;
+    assert_eq!(edge.probe("/healthz").await.status, 200);
+}
+
+#[tokio::test]
 async fn a_process_that_cannot_take_over_leaves_the_first_one_serving() {
     let (edge, app) = (Edge::start().await, App::start("a"));
     edge.put_todos(&[("a", app.address)]).await;

@@ -81,6 +81,12 @@ impl Edge {
         self.until_up().await;
     }
 
+    /// Starts the proxy as its unit does, told to take over where there may be nobody.
+    pub async fn start_with_upgrade(&mut self) {
+        self.process = spawn(&self.dir.path().join("edge.yaml"), &["--upgrade"]);
+        self.until_up().await;
+    }
+
     /// Starts a second process that takes over; returns the first.
     pub async fn upgrade(&mut self) -> Child {
         self.has_own_books = false;
