@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use karman_contract::drain::{DrainOrder, DrainScope};
 use karman_contract::name::AppId;
 
 use crate::failure::{Exit, Failure};
@@ -14,6 +13,8 @@ use crate::publish::target::Target;
 use crate::{publish, store, up, verbs};
 
 mod apps;
+mod dns;
+mod edge;
 mod secrets;
 
 use apps::Apps;
@@ -47,7 +48,7 @@ enum Command {
     Maintenance(Maintenance),
     /// Drain an edge or a region, call it back, and show how far it is
     #[command(subcommand)]
-    Edge(EdgeVerb),
+    Edge(edge::Edge),
     /// Keep a network from one app or from all
     Block(Block),
     /// Let a network in again
@@ -58,6 +59,9 @@ enum Command {
     Backup(FileVerb),
     /// Fill an empty store from a backup
     Restore(FileVerb),
+    /// Show and make the DNS records that lead clients to the regions
+    #[command(subcommand)]
+    Dns(dns::Dns),
     /// Show what happened at the edge
     Events(Events),
     /// Order and renew the certificates of all hosts; with a verb, look at them or bring some along
@@ -200,60 +204,6 @@ struct Maintenance {
     verb: Verb,
 }
 
-#[derive(Subcommand)]
-enum EdgeVerb {
-    /// Send clients elsewhere: load balancers and DNS first, then sockets at a pace. Nothing is refused
-    Drain(Drain),
-    /// Let clients come as before
-    Resume(Resume),
-    /// Show whether the edge is drained, and how far it is
-    Status(Verb),
-}
-
-#[derive(Args)]
-struct Drain {
-    /// All of this region, to which the edge has to belong: DNS is told too, by /healthz/region
-    #[arg(long, value_name = "REGION")]
-    region: Option<String>,
-
-    /// How long a socket is left alone, until load balancers and DNS have moved on
-    #[arg(long, value_name = "SECONDS", default_value_t = DrainOrder::AFTER_SECONDS)]
-    after: u32,
-
-    /// How many sockets are closed a second, then
-    #[arg(long, value_name = "SOCKETS", default_value_t = DrainOrder::SOCKETS_PER_SECOND)]
-    pace: u32,
-
-    /// Why, in words that colleagues may read
-    #[arg(long, value_name = "TEXT")]
-    why: Option<String>,
-
-    #[command(flatten)]
-    verb: Verb,
-}
-
-#[derive(Args)]
-struct Resume {
-    /// The region that was drained
-    #[arg(long, value_name = "REGION")]
-    region: Option<String>,
-
-    #[command(flatten)]
-    verb: Verb,
-}
-
-impl Drain {
-    fn order(&self) -> DrainOrder {
-        DrainOrder {
-            scope: if self.region.is_some() { DrainScope::Region } else { DrainScope::Edge },
-            after_seconds: self.after,
-            sockets_per_second: self.pace,
-            by: Some(store::Author::person(None).by),
-            why: self.why.clone(),
-        }
-    }
-}
-
 #[derive(Args)]
 struct Events {
     /// Go on showing what happens
@@ -314,12 +264,8 @@ async fn run(command: Command) -> Result<(), Failure> {
             "on" => verbs::maintenance::on(&id, until, why, &verb.ready()?).await,
             _ => verbs::maintenance::off(&id, &verb.ready()?).await,
         },
-        Command::Edge(EdgeVerb::Drain(drain)) => {
-            let (order, region) = (drain.order(), drain.region);
-            verbs::edge::drain(order, region.as_deref(), &drain.verb.ready()?).await
-        }
-        Command::Edge(EdgeVerb::Resume(Resume { region, verb })) => verbs::edge::resume(region.as_deref(), &verb.ready()?).await,
-        Command::Edge(EdgeVerb::Status(verb)) => verbs::edge::status(&verb.ready()?).await,
+        Command::Edge(verb) => verb.run().await,
+        Command::Dns(verb) => verb.run().await,
         Command::Events(Events { follow, since, verb }) => verbs::events::run(follow, since, &verb.ready()?).await,
         Command::Certificates(certificates) => certificates.run().await,
         Command::Keys(keys) => keys.run().await,

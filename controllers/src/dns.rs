@@ -15,6 +15,7 @@ pub mod health;
 pub mod plan;
 pub mod record;
 pub mod route53;
+pub mod run;
 pub mod service;
 pub mod settings;
 pub mod show;

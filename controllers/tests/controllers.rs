@@ -4,6 +4,10 @@
 
 #[path = "controllers/acme.rs"]
 mod acme;
+#[path = "controllers/deploy.rs"]
+mod deploy;
+#[path = "controllers/dns.rs"]
+mod dns;
 #[path = "controllers/edge.rs"]
 mod edge;
 #[path = "controllers/editing.rs"]
@@ -16,6 +20,8 @@ mod examples;
 mod faults;
 #[path = "controllers/lone_admin.rs"]
 mod lone_admin;
+#[path = "controllers/moto.rs"]
+mod moto;
 #[path = "controllers/operators.rs"]
 mod operators;
 #[path = "controllers/program.rs"]

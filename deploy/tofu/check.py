@@ -37,22 +37,22 @@ def main():
 
 def check(root):
     folders = sorted({path.parent for path in root.rglob("*.tf") if ".terraform" not in path.parts})
-    wrongs = formatted(root)
+    wrongs = []
     for folder in folders:
-        wrongs += loaded(folder) + undescribed(folder) + unresolved(folder)
+        wrongs += formatted(folder) + loaded(folder) + undescribed(folder) + unresolved(folder)
     for wrong in wrongs:
         print(wrong, file=sys.stderr)
     print(f"{len(folders)} folders, {len(wrongs)} wrongs")
     sys.exit(1 if wrongs or not folders else 0)
 
 
-def formatted(root):
-    code, said, error = TerraformCommand.run("fmt", args=[str(root)], options={"check": ..., "diff": ..., "recursive": ...})
-    return [] if code == 0 else [f"not formatted: {said}{error}"]
+def formatted(folder):
+    code, said, error = TerraformCommand.run("fmt", args=[str(folder)], options={"check": ..., "diff": ...}, backend="thread")
+    return [] if code == 0 else [f"{folder}: not formatted: {said}{error}"]
 
 
 def loaded(folder):
-    code, said, error = TerraformCommand.run(["get", "-no-color"], chdir=str(folder))
+    code, said, error = TerraformCommand.run(["get", "-no-color"], chdir=str(folder), backend="thread")
     return [] if code == 0 else [f"{folder}: {said}{error}"]
 
 

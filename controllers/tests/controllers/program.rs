@@ -30,8 +30,14 @@ pub(crate) fn sibling(name: &str) -> PathBuf {
 
 /// Runs `karman` to its end.
 pub(crate) fn karman(dir: &Path, arguments: &[&str]) -> Ran {
-    let output = Command::new(KARMAN).args(arguments).current_dir(dir).env_remove("KARMAN_SOCKET").output().unwrap();
-    Ran::new(&output)
+    karman_with(dir, arguments, [])
+}
+
+/// The same with more in its environment.
+pub(crate) fn karman_with<const N: usize>(dir: &Path, arguments: &[&str], environment: [(&str, String); N]) -> Ran {
+    let mut command = Command::new(KARMAN);
+    command.args(arguments).current_dir(dir).env_remove("KARMAN_SOCKET").envs(environment);
+    Ran::new(&command.output().unwrap())
 }
 
 /// A command that ended.
@@ -62,12 +68,24 @@ pub(crate) struct Program {
 impl Program {
     /// Starts it in `dir`; what it says goes to the file `NAME.said` there.
     pub(crate) fn start<A: AsRef<OsStr>>(name: &str, program: &Path, dir: &Path, arguments: impl IntoIterator<Item = A>) -> Self {
+        Self::start_with(name, program, dir, arguments, [])
+    }
+
+    /// The same with more in its environment.
+    pub(crate) fn start_with<A: AsRef<OsStr>, const N: usize>(
+        name: &str,
+        program: &Path,
+        dir: &Path,
+        arguments: impl IntoIterator<Item = A>,
+        environment: [(&str, String); N],
+    ) -> Self {
         let said = dir.join(format!("{name}.said"));
         let file = File::create(&said).unwrap();
         let child = Command::new(program)
             .args(arguments)
             .current_dir(dir)
             .env_remove("KARMAN_SOCKET")
+            .envs(environment)
             .stdin(Stdio::null())
             .stdout(file.try_clone().unwrap())
             .stderr(file)
