@@ -207,7 +207,7 @@ async fn an_upgrade_refuses_no_connection_fails_no_request_and_keeps_sockets() {
 #[tokio::test]
 async fn an_upgrade_of_nothing_is_a_start_also_after_a_crash() {
     let mut edge = Edge::start().await;
-    crate::rig::end(&mut edge.process);
+    end(&mut edge.process);
     assert!(edge.dir.path().join("admin.sock.handover").exists(), "what a crash leaves behind");
     edge.start_with_upgrade().await;
     assert_eq!(edge.probe("/healthz").await.status, 200);
