@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::rig::{App, Edge, HOST, Load, SOON, end, exchange, instances_json, parse, signal, until};
+use crate::rig::{App, Edge, HOST, Load, SOON, end, exchange, instances_json, parse, signal, spawn, until};
 
 fn check(text: &str) -> (Option<i32>, String) {
     let dir = tempfile::tempdir().unwrap();
@@ -209,7 +209,8 @@ async fn an_upgrade_of_nothing_is_a_start_also_after_a_crash() {
     let mut edge = Edge::start().await;
     end(&mut edge.process);
     assert!(edge.dir.path().join("admin.sock.handover").exists(), "what a crash leaves behind");
-    edge.start_with_upgrade().await;
+    edge.process = spawn(&edge.dir.path().join("edge.yaml"), &["--upgrade"]);
+    edge.until_up().await;
     assert_eq!(edge.probe("/healthz").await.status, 200);
 }
 

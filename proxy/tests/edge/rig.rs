@@ -81,12 +81,6 @@ impl Edge {
         self.until_up().await;
     }
 
-    /// Starts the proxy as its unit does, told to take over where there may be nobody.
-    pub async fn start_with_upgrade(&mut self) {
-        self.process = spawn(&self.dir.path().join("edge.yaml"), &["--upgrade"]);
-        self.until_up().await;
-    }
-
     /// Starts a second process that takes over; returns the first.
     pub async fn upgrade(&mut self) -> Child {
         self.has_own_books = false;
@@ -100,7 +94,7 @@ impl Edge {
         previous
     }
 
-    async fn until_up(&mut self) {
+    pub async fn until_up(&mut self) {
         let pid = self.process.id();
         until("the proxy answers at its admin socket", async || {
             self.try_admin("GET", "/v1/status", "").await.is_some_and(|answer| answer.json()["processes"][0]["pid"] == pid)
