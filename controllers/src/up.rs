@@ -1,7 +1,7 @@
 //! `karman up` and `karman try`: everything on one machine, under one Ctrl-C.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -33,6 +33,10 @@ pub struct Up {
     /// Where browsers come in [default: what DIR/edge.yaml says, at first 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+
+    /// The same for HTTPS [default: what DIR/edge.yaml says]
+    #[arg(long, value_name = "ADDRESS")]
+    listen_https: Option<SocketAddr>,
 }
 
 #[derive(clap::Args)]
@@ -42,7 +46,7 @@ pub struct Try {
     instances: Vec<String>,
 
     /// Where browsers come in
-    #[arg(long, value_name = "ADDRESS", default_value_t = LISTEN)]
+    #[arg(long, value_name = "ADDRESS", default_value_t = settings::HTTP)]
     listen: SocketAddr,
 
     /// One more host under which the app is served
@@ -50,19 +54,18 @@ pub struct Try {
     host: Option<HostPattern>,
 }
 
-const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
-
 pub async fn up(options: Up) -> Result<(), Failure> {
     let started = Instant::now();
     let (proxy, sample) = (sibling("karman-proxy")?, sibling("karman-sample")?);
     let dir = options.dir;
     make_folders(&dir)?;
     let lock = take_lock(&dir)?;
-    let settings = Settings::open(&dir, options.listen, LISTEN)?;
+    let settings = Settings::open(&dir, settings::Asked { http: options.listen, https: options.listen_https })?;
     let mut machine = Machine::new(dir.clone(), settings, lock);
     machine.check(&proxy).await?;
     sample::fill(&dir)?;
 
+    machine.start_secrets()?;
     let host = sample::is_there(&dir).then_some(sample::HOST);
     if host.is_some() {
         sample::services(&sample, &dir)?.into_iter().for_each(|service| machine.start(service));

@@ -57,6 +57,8 @@ pub enum Verb {
         #[arg(long, value_name = "FILE")]
         key: PathBuf,
     },
+    /// Print the root of the store's own CA, for browsers that shall trust it
+    Root,
     /// Take over the certificates of certbot, Caddy or Traefik
     Import {
         /// Where the other proxy keeps them, such as /etc/letsencrypt
@@ -80,6 +82,7 @@ impl Verb {
             Self::Why { name } => say_why(asked, &name).await,
             Self::Renew { name } => renew(asked, &name).await,
             Self::Add { chain, key } => add(asked, &chain, &key).await,
+            Self::Root => root(asked).await,
             Self::Import { dir } => import(asked, &dir).await,
         }
     }
@@ -268,6 +271,13 @@ async fn add(asked: &Asked, chain: &Path, key: &Path) -> Result<(), Failure> {
     }
     let idle: Vec<_> = idle.iter().map(ToString::to_string).collect();
     print(&format!("no app has {} yet\n", idle.join(", ")))
+}
+
+async fn root(asked: &Asked) -> Result<(), Failure> {
+    match View::read(asked.store.as_ref()).await?.local_ca {
+        Some(ca) => print(&ca.root),
+        None => Err(Failure::new(Exit::Data, "this store has no CA of its own: 'cas: [local]' in platform.yaml makes one")),
+    }
 }
 
 async fn import(asked: &Asked, dir: &Path) -> Result<(), Failure> {

@@ -30,6 +30,9 @@ const FAILED_STARTS_MAX: usize = 3;
 
 pub const PROXY: &str = "proxy";
 pub const PUBLISHER: &str = "publisher";
+/// Controllers go by the command that runs them.
+const CERTIFICATES: &str = "certificates";
+const KEYS: &str = "keys";
 
 pub struct Machine {
     pub dir: PathBuf,
@@ -38,6 +41,8 @@ pub struct Machine {
     pub pids: BTreeMap<String, u32>,
     /// Where the instances listen that run.
     pub addresses: BTreeMap<String, SocketAddr>,
+    /// Where the proxy listens for HTTPS, once it does.
+    pub https: Option<SocketAddr>,
     /// In the order of their start; they are stopped in the other.
     running: Vec<Running>,
     news: mpsc::Receiver<News>,
@@ -56,6 +61,7 @@ impl Machine {
             settings,
             pids: BTreeMap::new(),
             addresses: BTreeMap::new(),
+            https: None,
             running: Vec::new(),
             news,
             tell,
@@ -83,16 +89,8 @@ impl Machine {
             let message = format!("a proxy (pid {pid}) answers at {socket} already; end it first: kill {pid}");
             return Err(Failure::new(Exit::NotNow, message));
         }
-        let listen = self.settings.listen;
-        match TcpListener::bind(listen) {
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-                let other = SocketAddr::new(listen.ip(), listen.port().wrapping_add(10).max(1_024));
-                let message = format!("{listen} is in use by another program; choose another: --listen {other}");
-                Err(Failure::new(Exit::Unavailable, message))
-            }
-            Err(error) => Err(Failure::system(listen, &error)),
-        }
+        check_free(self.settings.listen, "--listen")?;
+        self.settings.listen_https.map_or(Ok(()), |listen| check_free(listen, "--listen-https"))
     }
 
     pub fn start(&mut self, service: Service) {
@@ -130,6 +128,23 @@ impl Machine {
         Ok(())
     }
 
+    /// Starts the controllers of certificates and of the keys that edges share.
+    pub fn start_secrets(&mut self) -> Result<(), Failure> {
+        let dir = fs::canonicalize(&self.dir).map_err(|error| Failure::system(self.dir.display(), &error))?;
+        let own = std::env::current_exe().map_err(|error| Failure::system("this program's own path", &error))?;
+        for name in [CERTIFICATES, KEYS] {
+            self.start(Service {
+                name: name.to_owned(),
+                program: own.clone(),
+                arguments: [name, "--store", "."].map(Into::into).into(),
+                log: Some(dir.join(format!("log/{name}.log"))),
+                dir: dir.clone(),
+                again: Again::BackingOff,
+            });
+        }
+        Ok(())
+    }
+
     /// Writes an entry of the store.
     pub fn write(&self, name: &str, value: &impl Serialize) -> Result<(), Failure> {
         let path = self.dir.join(name);
@@ -144,8 +159,8 @@ impl Machine {
         let why = loop {
             tokio::select! {
                 served = &mut served => match served {
-                    Ok(address) => {
-                        self.is_up = true;
+                    Ok((address, https)) => {
+                        (self.is_up, self.https) = (true, https);
                         return Ok(address);
                     }
                     Err(why) => break why,
@@ -225,8 +240,21 @@ impl Machine {
     }
 }
 
+/// Refuses an address that somebody else listens on; `option` chooses another.
+fn check_free(listen: SocketAddr, option: &str) -> Result<(), Failure> {
+    match TcpListener::bind(listen) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            let other = SocketAddr::new(listen.ip(), listen.port().wrapping_add(10).max(1_024));
+            let message = format!("{listen} is in use by another program; choose another: {option} {other}");
+            Err(Failure::new(Exit::Unavailable, message))
+        }
+        Err(error) => Err(Failure::system(listen, &error)),
+    }
+}
+
 /// Waits for the proxy, then for a page of `host`.
-async fn served(admin: Admin, host: Option<&str>) -> Result<SocketAddr, String> {
+async fn served(admin: Admin, host: Option<&str>) -> Result<(SocketAddr, Option<SocketAddr>), String> {
     let deadline = Instant::now() + FIRST_PAGE_WITHIN;
     let status = loop {
         match admin.status().await {
@@ -235,14 +263,15 @@ async fn served(admin: Admin, host: Option<&str>) -> Result<SocketAddr, String> 
             Err(_) => sleep(ASK_AGAIN).await,
         }
     };
-    let address = status.bound.http.first().and_then(|address| address.parse().ok());
+    let parsed = |addresses: &[String]| addresses.first().and_then(|address| address.parse().ok());
+    let (address, https) = (parsed(&status.bound.http), parsed(&status.bound.https));
     let address = address.ok_or_else(|| "the proxy listens nowhere for HTTP".to_owned())?;
     if let Some(host) = host {
         first_page(address, host, deadline.duration_since(Instant::now()))
             .await
             .map_err(|last| format!("no page came for {host}, the last answer was: {last}"))?;
     }
-    Ok(address)
+    Ok((address, https))
 }
 
 /// Something happened while people do something else; it is one line.

@@ -64,11 +64,20 @@ pub fn greeting(machine: &Machine, address: SocketAddr, after: Duration) -> Stri
     let dir = machine.dir.display();
     let has_sample = is_there(&machine.dir);
     let pid = |name: &str| machine.pids.get(name).map_or_else(|| "-".to_owned(), ToString::to_string);
+    let karman = std::env::args().next().unwrap_or_else(|| "karman".to_owned());
+    let store = if machine.dir == Path::new("data") { String::new() } else { format!(" --store {dir}") };
     let mut lines = vec![String::new()];
     lines.push(match has_sample {
         true => format!("http://{HOST}:{}  the first page came after {}", address.port(), spoken(after)),
         false => format!("http://{address}  serves the apps of {dir}/apps, after {}", spoken(after)),
     });
+    if let Some(https) = machine.https {
+        let host = if has_sample { HOST.to_owned() } else { https.ip().to_string() };
+        lines.push(format!(
+            "https://{host}:{}  by the CA of this store: '{karman} certificates root{store}' prints what to trust",
+            https.port()
+        ));
+    }
     lines.push(String::new());
     lines.push(format!("  proxy      pid {:<7}  logs in {dir}/log, settings in {dir}/edge.yaml", pid(PROXY)));
     lines.push(format!("  publisher  pid {:<7}  watches the store in {dir}", pid(PUBLISHER)));
@@ -85,8 +94,6 @@ pub fn greeting(machine: &Machine, address: SocketAddr, after: Duration) -> Stri
             format!("{one} {other}")
         ));
     }
-    let karman = std::env::args().next().unwrap_or_else(|| "karman".to_owned());
-    let store = if machine.dir == Path::new("data") { String::new() } else { format!(" --store {dir}") };
     let id = if has_sample { "todos" } else { "ID" };
     lines.push(format!("  {karman} status{store}, and: apps, app {id} --effective, events --follow, maintenance {id} on"));
     lines.push("Ctrl-C stops all of it.\n".to_owned());

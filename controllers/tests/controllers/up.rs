@@ -76,6 +76,26 @@ fn it_serves_a_page_and_ctrl_c_leaves_nothing_behind() {
 }
 
 #[test]
+fn it_makes_keys_and_certificates_of_its_own_without_a_network() {
+    let mut up = Up::start();
+    let dir = up.dir.path().to_owned();
+    let list = || karman(&dir, &["certificates", "list", "--json"]);
+    wait_until("the sample app has a certificate", || {
+        let ran = list();
+        ran.code == 0 && ran.json()[0]["certificate"]["ca"] == "local"
+    });
+    let root = karman(&dir, &["certificates", "root"]);
+    assert!(root.stdout.starts_with("-----BEGIN CERTIFICATE-----"), "{root:?}");
+    let why = karman(&dir, &["certificates", "why", "todos.localhost"]).stdout;
+    assert!(why.contains("todos.localhost is certified until") && why.contains("it is renewed in"), "{why}");
+    wait_until("there are keys", || {
+        let keys = karman(&dir, &["keys", "show", "--json"]).json();
+        keys["cookie"].is_object() && keys["ticket"].is_object()
+    });
+    assert_eq!(up.program.interrupt(), 0, "{}", up.program.said());
+}
+
+#[test]
 fn an_edited_file_is_live_and_a_mistake_is_shown_in_the_terminal() {
     let mut up = Up::start();
     let file = up.dir.path().join("data/apps/todos.yaml");
