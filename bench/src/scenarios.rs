@@ -4,6 +4,7 @@ mod crash;
 mod deltas;
 mod drain;
 mod flash;
+mod floods;
 mod http;
 mod sockets;
 mod tables;
@@ -15,6 +16,7 @@ use crate::lab::Scenario;
 pub(crate) const ALL: &[&Scenario] = &[
     &http::SCENARIO,
     &flash::SCENARIO,
+    &floods::SCENARIO,
     &sockets::SCENARIO,
     &visits::COLD,
     &visits::DEPLOY,

@@ -30,7 +30,8 @@ fn name(field: &[u8]) -> Option<&str> {
         None => field.split_once(':').unwrap_or((field, "")),
     };
     let name = name.strip_suffix('.').unwrap_or(name);
-    let good = !name.is_empty() && name.len() <= Host::LENGTH_MAX && name.bytes().all(is_host_byte);
+    let is_label = |label: &str| !label.is_empty() && label.bytes().all(is_host_byte);
+    let good = name.len() <= Host::LENGTH_MAX && name.split('.').all(is_label);
     (good && port_is_good(port)).then_some(name)
 }
 
@@ -40,5 +41,5 @@ fn port_is_good(port: &str) -> bool {
 }
 
 fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }

@@ -16,9 +16,15 @@ mod border;
 /// Documents that come in while traffic flows.
 #[path = "edge/changes.rs"]
 mod changes;
+/// What must hold of any bytes: shared with the fuzz targets.
+#[path = "../fuzz/checks.rs"]
+mod checks;
 /// The real clients: npm's, and a browser.
 #[path = "edge/clients.rs"]
 mod clients;
+/// What fuzzers were given and have found.
+#[path = "edge/corpora.rs"]
+mod corpora;
 /// Instances that die under their sockets.
 #[path = "edge/crashes.rs"]
 mod crashes;

@@ -19,6 +19,9 @@ fn a_host_field_is_read_as_what_it_is() {
         ("", None),
         (":80", None),
         (".", None),
+        ("a..", None),
+        ("a..example.com", None),
+        (".example.com", None),
         ("a b", None),
         ("user@host", None),
         ("host/path", None),
@@ -43,7 +46,8 @@ proptest! {
     fn a_host_is_what_the_grammar_says(field in prop_oneof!["[a-zA-Z0-9._:@/ \\[\\]-]{0,40}", "\\PC{0,20}"]) {
         let is_name = |name: &str| {
             let name = name.strip_suffix('.').unwrap_or(name);
-            (1..=253).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c))
+            let is_label = |label: &str| !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+            name.len() <= 253 && name.split('.').all(is_label)
         };
         let is_port = |port: &str| port.is_empty() || (port.chars().all(|c| c.is_ascii_digit()) && port.parse::<u16>().is_ok());
         let is_host = match field.rsplit_once(':') {

@@ -1,0 +1,142 @@
+//! What does an attacker's connection cost the proxy, and what does a bystander notice of a thousand of them?
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
+
+use crate::contender::{Contender, HOST, Job, Kind};
+use crate::lab::{Reading, Scenario, Turn, Unit};
+use crate::load::pace::{self, Asked};
+use crate::sample::Sample;
+
+pub(crate) const SCENARIO: Scenario = Scenario {
+    name: "floods",
+    question: "1,000 slow connections, or refused ones as fast as one thread makes them: what do they cost, and is a bystander's p99 \
+               within twice of what it is at rest?",
+    contenders: &[Kind::Karman, Kind::Haproxy, Kind::Nginx],
+    measure,
+    plots: &[],
+    remarks: &[],
+};
+
+/// Slow connections at once.
+const SLOW: u32 = 1_000;
+const MILLISECONDS: u32 = 4_000;
+const DRIP: Duration = Duration::from_millis(250);
+const BYSTANDERS: u32 = 4;
+const PER_SECOND: f64 = 200.0;
+/// A refused client may be kept this long, until it has read why.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What an attacker does.
+#[derive(Clone, Copy, Debug)]
+enum Attack {
+    /// Connections that begin so, and then send this byte by byte.
+    Slow { name: &'static str, begins: &'static str, drip: &'static [u8] },
+    /// One connection after the other, each with these bytes, read to its end.
+    Fast { name: &'static str, sends: &'static [u8] },
+}
+
+const ATTACKS: [Attack; 6] = [
+    Attack::Slow { name: "silent connections", begins: "", drip: b"" },
+    Attack::Slow { name: "slow heads", begins: "GET / HTTP/1.1\r\nhost: HOST\r\nx: ", drip: b"y" },
+    Attack::Slow {
+        name: "slow bodies",
+        begins: "POST /api/echo HTTP/1.1\r\nhost: HOST\r\ncontent-length: 100000\r\n\r\n",
+        drip: b"y",
+    },
+    Attack::Fast { name: "garbage", sends: b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" },
+    Attack::Fast { name: "bad heads", sends: b"GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n" },
+    Attack::Fast { name: "strange hosts", sends: b"GET / HTTP/1.1\r\nhost: nobody.example\r\nconnection: close\r\n\r\n" },
+];
+
+fn measure(turn: &Turn) -> io::Result<Reading> {
+    let app = Sample::start("a")?;
+    let contender = Contender::start(turn.kind, &Job::of_one(app.address))?;
+    let asked = Asked::get(contender.address, "/api/instance");
+    let time = Duration::from_millis(u64::from(turn.scaled(MILLISECONDS, 800)));
+    let bystanders = || pace::steady(&asked, BYSTANDERS, PER_SECOND, time);
+    bystanders();
+    let mut reading = Reading::default();
+    let (cpu, rest) = (contender.cpu_time()?, bystanders());
+    // What the bystanders cost by themselves is not the attacker's.
+    let at_rest = contender.cpu_time()?.saturating_sub(cpu);
+    reading.put_latency("at rest, a bystander's", &rest.latency);
+    for attack in ATTACKS {
+        let (cpu, memory) = (contender.cpu_time()?, contender.memory()?);
+        let stop = AtomicBool::new(false);
+        let made = AtomicU64::new(0);
+        let (noted, during) = thread::scope(|scope| {
+            let attacker = scope.spawn(|| attack.run(contender.address, turn.scaled(SLOW, 50), &stop, &made));
+            let noted = bystanders();
+            let during = contender.memory();
+            stop.store(true, Relaxed);
+            // An attacker that is cut off has had what it was to have.
+            drop(attacker.join());
+            (noted, during)
+        });
+        let spent = contender.cpu_time()?.saturating_sub(cpu).saturating_sub(at_rest);
+        let made = made.load(Relaxed);
+        let name = attack.name();
+        reading.put_latency(&format!("{name}: a bystander's"), &noted.latency);
+        reading.put_cpu(&format!("{name}: CPU a connection"), spent, made);
+        if let Attack::Slow { .. } = attack {
+            let more = during?.saturating_sub(memory) as f64 / 1e3;
+            reading.put(&format!("{name}: memory a connection"), Unit::Kilobytes, more / made.max(1) as f64);
+        } else {
+            reading.put(&format!("{name}: connections"), Unit::Count, made as f64);
+        }
+        for (kind, count) in noted.errors {
+            reading.count_error(format!("{name}: {kind}"), count);
+        }
+    }
+    Ok(reading)
+}
+
+impl Attack {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Slow { name, .. } | Self::Fast { name, .. } => name,
+        }
+    }
+
+    /// Attacks until told to stop; `made` counts its connections.
+    fn run(self, address: SocketAddr, slow: u32, stop: &AtomicBool, made: &AtomicU64) {
+        match self {
+            Self::Slow { begins, drip, .. } => {
+                let begins = begins.replace("HOST", HOST);
+                let mut open = Vec::new();
+                for _ in 0..slow {
+                    if let Ok(stream) = begin(address, begins.as_bytes()) {
+                        made.fetch_add(1, Relaxed);
+                        open.push(stream);
+                    }
+                }
+                while !stop.load(Relaxed) {
+                    thread::sleep(DRIP);
+                    open.iter().for_each(|mut stream| drop(stream.write(drip)));
+                }
+            }
+            Self::Fast { sends, .. } => {
+                while !stop.load(Relaxed) {
+                    let answered = begin(address, sends).and_then(|mut stream| {
+                        stream.set_read_timeout(Some(PATIENCE))?;
+                        stream.read_to_end(&mut Vec::new())
+                    });
+                    // Reset after it was answered is as good.
+                    drop(answered);
+                    made.fetch_add(1, Relaxed);
+                }
+            }
+        }
+    }
+}
+
+fn begin(address: SocketAddr, bytes: &[u8]) -> io::Result<TcpStream> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.write_all(bytes)?;
+    Ok(stream)
+}
