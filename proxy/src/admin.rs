@@ -12,6 +12,7 @@ use pingora_core::server::ShutdownWatch;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{RwLock, Semaphore};
 
+use crate::certificates::Certificates;
 use crate::documents::{Held, HeldKeys};
 use crate::edge::Edge;
 use crate::http_server;
@@ -24,6 +25,7 @@ pub struct Admin {
     pub edge: Arc<Edge>,
     pub apps: Held<Apps>,
     pub pages: Held<Pages>,
+    pub certificates: Held<Certificates>,
     pub keys: HeldKeys,
     pub bound: karman_contract::status::Bound,
     /// Held for reading by every change; for writing while another process takes over, so that no

@@ -33,6 +33,11 @@ pub fn takes_per_second(app: &App) -> Option<f64> {
 pub struct Admission(AtomicU64);
 
 impl Admission {
+    /// Whether nothing that was booked is still to come.
+    pub fn is_idle(&self, now: Duration) -> bool {
+        Duration::from_micros(self.0.load(Relaxed)) <= now
+    }
+
     /// Books a place, and says how long it is until then. `None`, and nothing booked, if that is longer
     /// than the caller would wait. `per_second` of 0 is no limit. Times are of a monotonic clock.
     pub fn book(&self, now: Duration, per_second: f64, patience: Duration) -> Option<Duration> {

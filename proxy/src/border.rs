@@ -73,14 +73,14 @@ pub async fn next_head(connection: &mut Connection, edge: &Edge, is_first: bool)
 fn must_go(connection: &Connection, level: Level, is_first: bool, since: Instant) -> bool {
     match level {
         Level::Calm => false,
-        _ if connection.is_over_share() => true,
+        _ if connection.ends().is_over_share() => true,
         Level::Tight => false,
         Level::Full => is_first && since.elapsed() >= SILENCE_MAX,
     }
 }
 
 fn take(connection: &mut Connection, head: Head) -> BytesMut {
-    connection.hear();
+    connection.ends().hear();
     let rewritten = head.needs_rewriting.then(|| head.rewritten(connection.ahead()));
     let mut bytes = connection.start_message(head.place.end, head.framing);
     match rewritten {

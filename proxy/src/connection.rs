@@ -19,10 +19,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::BytesMut;
+use http::StatusCode;
+use pingora_core::protocols::http::ServerSession;
+use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_core::protocols::{
-    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest, UniqueID,
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest, UniqueID,
     UniqueIDType,
 };
+use pingora_http::ResponseHeader;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -31,6 +35,8 @@ use crate::clock;
 use crate::exchange::Counted;
 use crate::framing::Framing;
 use crate::pace::{Pace, Slowest};
+use crate::socket::Socket;
+use crate::tls::Secured;
 use crate::vitals::{AppVitals, lock};
 
 pub use self::waiting::Fault;
@@ -38,24 +44,74 @@ pub use self::waiting::Fault;
 /// Enough for a head, so that head and a small body leave in one packet.
 const WRITE_BUFFER: usize = 2_048;
 
-/// A TCP connection with its addresses.
+/// A connection, and what is known of its ends.
 pub struct Connection {
-    stream: BufWriter<TcpStream>,
-    pub peer: SocketAddr,
-    pub local: SocketAddr,
+    stream: BufWriter<Socket>,
+    ends: Arc<Ends>,
     /// Its place among the connections that the process may have; a client's has one.
     slot: Option<Slot>,
-    fresh: Option<Fresh>,
     /// Read and not given to a session yet: of the message at hand, or of the next.
     ahead: BytesMut,
     /// What belongs to the message at hand. A session gets to see no byte more.
     framing: Framing,
-    deadline: Deadline,
     reading: Waiting,
     writing: Waiting,
     fault: Option<Fault>,
+}
+
+/// What a request may ask about the connection it came on. The streams of an HTTP/2 connection share it.
+#[derive(Debug)]
+pub struct Ends {
+    pub peer: SocketAddr,
+    pub local: SocketAddr,
+    /// Absent on a connection without TLS.
+    pub secured: Option<Secured>,
+    fresh: Option<Fresh>,
+    deadline: Deadline,
     /// The app that its last request was for.
     app: Mutex<Option<Counted>>,
+}
+
+impl Ends {
+    fn new(peer: SocketAddr, local: SocketAddr) -> Self {
+        Self { peer, local, secured: None, fresh: None, deadline: Deadline::default(), app: Mutex::new(None) }
+    }
+
+    /// A request has come.
+    pub fn hear(&self) {
+        self.deadline.clear();
+        if let Some(fresh) = &self.fresh {
+            fresh.hear();
+        }
+    }
+
+    pub fn is_http2(&self) -> bool {
+        self.secured.as_ref().is_some_and(|secured| secured.http2)
+    }
+
+    /// Counts the connection at an app, until it asks for another. `false`: that has as many as it may (0:
+    /// any number).
+    pub fn serve(&self, app: &Arc<AppVitals>, most: u32) -> bool {
+        let mut counted = lock(&self.app);
+        if counted.as_ref().is_some_and(|counted| counted.is_of(app)) {
+            return true;
+        }
+        if most != 0 && app.connections.load(Relaxed) + app.sockets.load(Relaxed) >= most {
+            return false;
+        }
+        *counted = Some(Counted::new(app, |vitals| &vitals.connections));
+        true
+    }
+
+    /// Whether the owner of its app has more than a fair share of the connections.
+    pub fn is_over_share(&self) -> bool {
+        lock(&self.app).as_ref().is_some_and(Counted::is_over_share)
+    }
+
+    /// When reading ends. It is for the whole connection: several requests at once have no use for it.
+    pub fn deadline(&self) -> Option<&Deadline> {
+        (!self.is_http2()).then_some(&self.deadline)
+    }
 }
 
 /// A connection whose first request has not come yet, counted for as long as that is so.
@@ -87,10 +143,9 @@ impl Drop for Fresh {
 /// A place among the connections that the process may have open, given back when dropped.
 pub type Slot = tokio::sync::OwnedSemaphorePermit;
 
-/// When reading from a connection ends with an error, however it goes on until then. Shared, so that
-/// it can be set while the connection belongs to a session.
-#[derive(Clone, Debug, Default)]
-pub struct Deadline(Arc<AtomicU64>);
+/// When reading from a connection ends with an error, however it goes on until then.
+#[derive(Debug, Default)]
+pub struct Deadline(AtomicU64);
 
 impl Deadline {
     pub fn set(&self, after: Duration) {
@@ -112,57 +167,48 @@ impl Connection {
     pub fn new(stream: TcpStream, peer: SocketAddr, local: SocketAddr) -> Self {
         // Small frames must not wait for an acknowledgement; a socket that refuses the option still works.
         let _ = stream.set_nodelay(true);
-        Self {
-            stream: BufWriter::with_capacity(WRITE_BUFFER, stream),
-            peer,
-            local,
-            slot: None,
-            fresh: None,
-            ahead: BytesMut::new(),
-            framing: Framing::Open,
-            deadline: Deadline::default(),
-            reading: Waiting::new(),
-            writing: Waiting::new(),
-            fault: None,
-            app: Mutex::new(None),
-        }
+        Self::with(Socket::Plain(stream), Ends::new(peer, local))
     }
 
     /// A client's connection: it has a slot, is fresh until its first request is there, and may not be
     /// slower than this.
-    pub fn of_client(mut self, slot: Slot, fresh: Fresh, slowest: Slowest) -> Self {
-        self.slot = Some(slot);
-        self.fresh = Some(fresh);
-        self.framing = Framing::length(0);
-        self.reading.pace = Some(Pace::new(slowest));
-        self.writing.pace = Some(Pace::new(slowest));
-        self
+    pub fn of_client(
+        (socket, secured): (Socket, Option<Secured>),
+        (peer, local): (SocketAddr, SocketAddr),
+        slot: Slot,
+        fresh: Fresh,
+        slowest: Slowest,
+    ) -> Self {
+        let mut connection = Self::with(socket, Ends { secured, fresh: Some(fresh), ..Ends::new(peer, local) });
+        connection.slot = Some(slot);
+        connection.writing.pace = Some(Pace::new(slowest));
+        if !connection.ends.is_http2() {
+            connection.framing = Framing::length(0);
+            connection.reading.pace = Some(Pace::new(slowest));
+        }
+        connection
     }
 
-    /// A request has come.
-    pub fn hear(&self) {
-        if let Some(fresh) = &self.fresh {
-            fresh.hear();
+    fn with(socket: Socket, ends: Ends) -> Self {
+        Self {
+            stream: BufWriter::with_capacity(WRITE_BUFFER, socket),
+            ends: Arc::new(ends),
+            slot: None,
+            ahead: BytesMut::new(),
+            framing: Framing::Open,
+            reading: Waiting::new(),
+            writing: Waiting::new(),
+            fault: None,
         }
     }
 
-    /// Counts the connection at an app, until it asks for another. `false`: that has as many as it may (0:
-    /// any number).
-    pub fn serve(&self, app: &Arc<AppVitals>, most: u32) -> bool {
-        let mut counted = lock(&self.app);
-        if counted.as_ref().is_some_and(|counted| counted.is_of(app)) {
-            return true;
-        }
-        if most != 0 && app.connections.load(Relaxed) + app.sockets.load(Relaxed) >= most {
-            return false;
-        }
-        *counted = Some(Counted::new(app, |vitals| &vitals.connections));
-        true
+    pub fn ends(&self) -> &Ends {
+        &self.ends
     }
 
-    /// Whether the owner of its app has more than a fair share of the connections.
-    pub fn is_over_share(&self) -> bool {
-        lock(&self.app).as_ref().is_some_and(Counted::is_over_share)
+    /// Ends reading after this time, unless a request comes before.
+    pub fn end_after(&self, time: Duration) {
+        self.ends.deadline.set(time);
     }
 
     /// Why reading or writing failed, if it was not the client that ended it.
@@ -170,13 +216,21 @@ impl Connection {
         self.fault
     }
 
-    pub fn deadline(&self) -> &Deadline {
-        &self.deadline
-    }
-
     /// The connection inside one of pingora's streams, if it is one of ours.
     pub fn of(stream: &Stream) -> Option<&Self> {
         stream.as_any().downcast_ref()
+    }
+
+    /// What is known of the connection that a request came on.
+    pub fn ends_of(session: &ServerSession) -> Option<&Ends> {
+        match session {
+            ServerSession::H1(h1) => Self::of(h1.stream()).map(Self::ends),
+            ServerSession::H2(h2) => {
+                let told = h2.digest()?.proxy_digest.as_ref()?.user_data.as_ref()?;
+                told.downcast_ref::<Arc<Ends>>().map(Arc::as_ref)
+            }
+            _ => None,
+        }
     }
 
     /// One of pingora's streams as the connection that it is.
@@ -186,7 +240,7 @@ impl Connection {
 
     /// Takes the socket back, with its slot and what was read of it already. The caller has flushed
     /// what it wrote.
-    pub fn into_socket(stream: Stream) -> Option<(TcpStream, Option<Slot>, Vec<u8>)> {
+    pub fn into_socket(stream: Stream) -> Option<(Socket, Option<Slot>, Vec<u8>)> {
         let connection = Self::from(stream)?;
         Some((connection.stream.into_inner(), connection.slot, connection.ahead.into()))
     }
@@ -198,7 +252,7 @@ impl AsyncRead for Connection {
         if let Poll::Ready(read) = this.poll_message(cx, buf) {
             return Poll::Ready(read);
         }
-        let deadline = Some(this.deadline.0.load(Relaxed)).filter(|at| *at != 0);
+        let deadline = Some(this.ends.deadline.0.load(Relaxed)).filter(|at| *at != 0);
         let too_slow = if this.framing.is_done() { None } else { this.reading.too_slow_at() };
         let Some(at) = deadline.into_iter().chain(too_slow).min() else { return Poll::Pending };
         ready!(this.reading.poll_until(cx, at));
@@ -267,7 +321,11 @@ impl UniqueID for Connection {
     }
 }
 
-impl Ssl for Connection {}
+impl Ssl for Connection {
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        Some(if self.ends.is_http2() { ALPN::H2 } else { ALPN::H1 })
+    }
+}
 
 impl Peek for Connection {}
 
@@ -278,8 +336,13 @@ impl GetTimingDigest for Connection {
 }
 
 impl GetProxyDigest for Connection {
-    fn get_proxy_digest(&self) -> Option<Arc<pingora_core::protocols::raw_connect::ProxyDigest>> {
-        None
+    /// The one place where the streams of an HTTP/2 connection can find something of ours.
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        if !self.ends.is_http2() {
+            return None;
+        }
+        let nothing = ResponseHeader::build(StatusCode::OK, None).ok()?;
+        Some(Arc::new(ProxyDigest::new(Box::new(nothing), Some(Box::new(Arc::clone(&self.ends))))))
     }
 }
 
@@ -291,6 +354,6 @@ impl GetSocketDigest for Connection {
 
 impl Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "connection from {} to {}", self.peer, self.local)
+        write!(f, "connection from {} to {}", self.ends.peer, self.ends.local)
     }
 }

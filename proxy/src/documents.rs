@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use karman_contract::answer::{Applied, Outcome, Refusal};
-use karman_contract::document::{Delta, Document, DocumentName, Item, Stamp};
+use karman_contract::document::{Beside, Delta, Document, DocumentName, Item, Stamp};
 use karman_contract::read::{Read, Reason};
 use karman_contract::status::{Confirmed, DocumentStatus};
 
@@ -36,7 +36,13 @@ pub trait Table: Default + Send + Sync + 'static {
         self.len() == 0
     }
 
-    fn item(&self, key: &<Self::Item as Item>::Key) -> Option<&Self::Item>;
+    fn has(&self, key: &<Self::Item as Item>::Key) -> bool;
+
+    /// Whether it has exactly this item.
+    fn holds(&self, key: &<Self::Item as Item>::Key, item: &Self::Item) -> bool;
+
+    /// What the document carries beside its items.
+    fn beside(&self) -> &<Self::Item as Item>::Beside;
 
     /// SHA-256 of the canonical form. Slow for a large table, and remembered: call it off the request path.
     fn hash(&self) -> &str;
@@ -46,6 +52,17 @@ pub trait Table: Default + Send + Sync + 'static {
 
     /// How many items a whole document would take away.
     fn removed_by(&self, document: &Document<Self::Item>) -> usize;
+
+    /// What is wrong, at this time, with items that a change brings. What comes from disk was judged
+    /// when it was new, and is not judged again.
+    fn judge<'a>(
+        &self,
+        _items: impl Iterator<Item = (&'a <Self::Item as Item>::Key, &'a Self::Item)>,
+        _at: &str,
+        _now: Timestamp,
+    ) -> Vec<Reason> {
+        Vec::new()
+    }
 
     /// The next table from a whole document.
     fn replaced_by(&self, document: Document<Self::Item>) -> Result<(Self, Vec<Self::Change>), Vec<Reason>>;
@@ -128,8 +145,11 @@ impl<T: Table> Held<T> {
         let mut saved = lock(&self.saved);
         let table = self.live.pin();
         let attempted = document.stamp;
-        let equal =
-            || table.len() == document.items.len() && document.items.iter().all(|(key, item)| table.item(key) == Some(item));
+        let equal = || {
+            table.len() == document.items.len()
+                && document.beside == *table.beside()
+                && document.items.iter().all(|(key, item)| table.holds(key, item))
+        };
         match judge_whole(table.stamp(), attempted, equal) {
             Verdict::Apply => {}
             verdict => return self.unless_refused(verdict, &table, attempted),
@@ -138,7 +158,8 @@ impl<T: Table> Held<T> {
         if is_mass_removal(removes, table.len()) && !document.force {
             return Err(Refusal::MassRemoval { removes, of: table.len() });
         }
-        let (next, changes) = table.replaced_by(document).map_err(|reasons| Refusal::Refused { reasons })?;
+        let reasons = table.judge(document.items.iter(), T::Item::DOCUMENT.as_str(), Timestamp::now());
+        let (next, changes) = unless_judged(reasons, table.replaced_by(document))?;
         let next = self.publish(next);
         follow(changes);
         let on_disk = saved.save_whole(attempted, |out| next.write(out));
@@ -151,19 +172,21 @@ impl<T: Table> Held<T> {
         let table = self.live.pin();
         let attempted = delta.stamp;
         let equal = || {
-            delta.put.iter().all(|(key, item)| table.item(key) == Some(item))
-                && delta.remove.iter().all(|key| table.item(key).is_none())
+            delta.put.iter().all(|(key, item)| table.holds(key, item))
+                && !delta.remove.iter().any(|key| table.has(key))
+                && table.beside().changed_by(delta.beside.clone()) == *table.beside()
         };
         match judge_delta(table.stamp(), attempted, delta.base, equal) {
             Verdict::Apply => {}
             verdict => return self.unless_refused(verdict, &table, attempted),
         }
-        let removes = delta.remove.iter().filter(|key| table.item(key).is_some()).count();
+        let removes = delta.remove.iter().filter(|key| table.has(key)).count();
         if is_mass_removal(removes, table.len()) && !delta.force {
             return Err(Refusal::MassRemoval { removes, of: table.len() });
         }
         let json = serde_json::to_vec(&delta);
-        let (next, changes) = table.changed_by(delta).map_err(|reasons| Refusal::Refused { reasons })?;
+        let reasons = table.judge(delta.put.iter(), "put", Timestamp::now());
+        let (next, changes) = unless_judged(reasons, table.changed_by(delta))?;
         let next = self.publish(next);
         follow(changes);
         let on_disk = json.map_err(Into::into).and_then(|json| saved.save_delta(attempted, &json));
@@ -221,6 +244,18 @@ impl<T: Table> Held<T> {
             }
         }
         Applied { outcome: Outcome::Applied, stamp, saved: on_disk.is_ok() }
+    }
+}
+
+/// What was built, unless there is a reason against it; then all of them.
+fn unless_judged<B>(mut reasons: Vec<Reason>, built: Result<B, Vec<Reason>>) -> Result<B, Refusal> {
+    match built {
+        Ok(built) if reasons.is_empty() => Ok(built),
+        Ok(_) => Err(Refusal::Refused { reasons }),
+        Err(more) => {
+            reasons.extend(more);
+            Err(Refusal::Refused { reasons })
+        }
     }
 }
 

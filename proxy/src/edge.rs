@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use jiff::Timestamp;
 use karman_contract::answer::Refusal;
@@ -10,6 +10,7 @@ use karman_contract::document::DocumentName;
 use tokio::sync::{Semaphore, watch};
 
 use crate::access_log::AccessLog;
+use crate::certificates::Certificates;
 use crate::documents::Table;
 use crate::drain::Drains;
 use crate::events::Events;
@@ -24,6 +25,7 @@ use crate::rates::Rates;
 use crate::settings::Settings;
 use crate::sticky::CookieKeys;
 use crate::table::Apps;
+use crate::tls::Tls;
 use crate::tunnel::{Carriers, Tunnels};
 use crate::vitals::{AppVitals, lock};
 
@@ -34,7 +36,11 @@ pub struct Edge {
     pub started_at: Timestamp,
     pub apps: Arc<Live<Apps>>,
     pub pages: Arc<Live<Pages>>,
+    pub certificates: Arc<Live<Certificates>>,
     pub keys: Arc<Live<CookieKeys>>,
+    pub tls: Tls,
+    /// The port of the first HTTPS listener, once it is bound.
+    pub https_port: OnceLock<u16>,
     pub health: Arc<Health>,
     pub drains: Arc<Drains>,
     pub leave: Arc<Leave>,

@@ -37,6 +37,8 @@ pub struct Exchange {
     pub request_id: String,
     pub origin: Origin,
     pub caller: Caller,
+    /// The version of TLS that the client came by.
+    pub tls: Option<&'static str>,
     /// The request's host in lower case, without port; empty until it is known to be one.
     pub host: String,
     pub method: http::Method,
@@ -87,6 +89,7 @@ impl Default for Exchange {
             request_id: String::new(),
             origin: Origin { client: IpAddr::from([0, 0, 0, 0]), secure: false, port: 0 },
             caller: Caller::Api,
+            tls: None,
             host: String::new(),
             method: http::Method::GET,
             path: String::new(),
@@ -152,7 +155,7 @@ impl Exchange {
             ms: Milliseconds { total: self.started.elapsed(), ..self.ms },
             sticky: self.stickiness.map(Stickiness::as_str),
             tries: self.tries,
-            tls: None,
+            tls: self.tls,
             generation: self.table.as_ref().and_then(|table| table.stamp).map(|stamp| stamp.generation),
             by: None,
             frames_in: None,

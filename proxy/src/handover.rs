@@ -54,6 +54,11 @@ const YOURS: &[u8] = b"yours\n";
 const READY: &[u8] = b"ready\n";
 const GONE: &[u8] = b"gone\n";
 
+/// The listeners, as the settings name them.
+pub const LISTEN_HTTP: &str = "listen.http";
+pub const LISTEN_HTTPS: &str = "listen.https";
+pub const PROBE_ADDRESS: &str = "probe.address";
+
 /// What a socket in the message is for.
 #[derive(Debug, Serialize, Deserialize)]
 struct Listed {
@@ -198,10 +203,10 @@ async fn hand_over(
     line.set_nonblocking(false)?;
     line.set_read_timeout(Some(TAKE_OVER_TIMEOUT))?;
     let listeners: Vec<(&str, &TcpListener)> = acceptors
-        .listeners()
+        .doors()
         .iter()
-        .map(|listener| ("listen.http", &**listener))
-        .chain(probe.map(|probe| ("probe.address", probe)))
+        .map(|door| (if door.is_https { LISTEN_HTTPS } else { LISTEN_HTTP }, &*door.listener))
+        .chain(probe.map(|probe| (PROBE_ADDRESS, probe)))
         .collect();
     let list: Vec<Listed> = listeners
         .iter()

@@ -18,6 +18,8 @@ pub const REQUEST_ID: &str = "x-request-id";
 pub const ERROR: &str = "x-karman-error";
 pub const INSTANCE: &str = "x-karman-instance";
 
+const HTTPS_PORT: u16 = 443;
+
 const VIA_US: &str = "1.1 karman";
 
 /// The longest request id that a client may bring.
@@ -45,13 +47,24 @@ pub struct Origin {
     pub port: u16,
 }
 
+/// The connection that a request came on.
+#[derive(Clone, Copy, Debug)]
+pub struct Hop {
+    pub peer: IpAddr,
+    /// Ours.
+    pub port: u16,
+    pub secure: bool,
+}
+
 /// Finds the client behind the proxies that are trusted: the last address in `X-Forwarded-For`
 /// that is not one of them (RFC 7239 section 8.1 tells why none before it can be believed).
-pub fn origin(peer: IpAddr, port: u16, headers: &HeaderMap, trusted: &[IpNet]) -> Origin {
-    let peer = peer.to_canonical();
+pub fn origin(hop: Hop, headers: &HeaderMap, trusted: &[IpNet]) -> Origin {
+    let peer = hop.peer.to_canonical();
+    // Where the host names no port, whoever came by HTTPS thinks that it is this one.
+    let port_if = |secure| if secure { HTTPS_PORT } else { hop.port };
     let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
     if !is_trusted(&peer) {
-        return Origin { client: peer, secure: false, port };
+        return Origin { client: peer, secure: hop.secure, port: port_if(hop.secure) };
     }
     let mut client = peer;
     let fields: Vec<_> = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
@@ -62,9 +75,9 @@ pub fn origin(peer: IpAddr, port: u16, headers: &HeaderMap, trusted: &[IpNet]) -
             break;
         }
     }
-    let secure = headers.get("x-forwarded-proto").is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
-    let port = if secure { 443 } else { port };
-    Origin { client, secure, port }
+    let said = headers.get("x-forwarded-proto").map(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
+    let secure = said.unwrap_or(hop.secure);
+    Origin { client, secure, port: port_if(secure) }
 }
 
 /// An address as proxies write it: bare, in brackets, or with a port.
@@ -89,6 +102,10 @@ pub fn for_app(request: &mut RequestHeader, origin: &Origin, request_id: &str) -
             request.remove_header(name);
         }
     }
+    let authority = request.uri.authority().map(|authority| authority.as_str().to_owned());
+    if let Some(authority) = authority {
+        request.insert_header(HOST, authority)?;
+    }
     let host = request.headers.get(HOST).cloned();
     let client = origin.client.to_string();
     request.insert_header("x-forwarded-for", &client)?;
@@ -106,7 +123,8 @@ pub fn for_app(request: &mut RequestHeader, origin: &Origin, request_id: &str) -
 
 fn remove_our_cookies(request: &mut RequestHeader) -> Result<()> {
     let fields = request.headers.get_all(COOKIE);
-    if !fields.iter().any(|field| sticky::without_ours(field.as_bytes()).is_some()) {
+    let crumbled = fields.iter().nth(1).is_some();
+    if !crumbled && !fields.iter().any(|field| sticky::without_ours(field.as_bytes()).is_some()) {
         return Ok(());
     }
     let kept: Vec<Vec<u8>> = fields
@@ -115,8 +133,9 @@ fn remove_our_cookies(request: &mut RequestHeader) -> Result<()> {
         .filter(|field| !field.is_empty())
         .collect();
     request.remove_header(&COOKIE);
-    for field in kept {
-        request.append_header(COOKIE, field)?;
+    if !kept.is_empty() {
+        // HTTP/2 may bring a cookie in crumbs, HTTP/1.1 may not (RFC 9113 section 8.2.3).
+        request.insert_header(COOKIE, kept.join(&b"; "[..]))?;
     }
     Ok(())
 }

@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pingora_core::apps::{HttpPersistentSettings, HttpServerApp};
+use pingora_core::apps::{HttpPersistentSettings, HttpServerApp, ServerApp};
 use pingora_core::protocols::http::ServerSession;
+use pingora_core::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora_core::server::ShutdownWatch;
 use pingora_proxy::HttpProxy;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -18,7 +19,10 @@ use crate::border;
 use crate::connection::{Connection, Fresh, Slot};
 use crate::edge::Edge;
 use crate::proxy::Proxy;
-use crate::proxy_protocol::{self, Ends};
+use crate::proxy_protocol;
+use crate::settings::Limits;
+use crate::socket::Socket;
+use crate::tls::Secured;
 
 /// Connections that the kernel keeps for us while we are busy or full.
 const BACKLOG: u32 = 4_096;
@@ -39,10 +43,17 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// The client listeners, which can be given to another process and taken back.
 #[derive(Debug)]
 pub struct Acceptors {
-    listeners: Vec<Arc<TcpListener>>,
+    doors: Vec<Door>,
     front: Arc<Front>,
     accepting: Mutex<JoinSet<()>>,
     go_on: watch::Sender<bool>,
+}
+
+/// One of the listeners.
+#[derive(Clone, Debug)]
+pub struct Door {
+    pub listener: Arc<TcpListener>,
+    pub is_https: bool,
 }
 
 /// Where accepted connections go.
@@ -60,22 +71,21 @@ impl Debug for Front {
 }
 
 impl Acceptors {
-    pub fn new(listeners: Vec<TcpListener>, http: Arc<HttpProxy<Proxy>>, edge: Arc<Edge>, stop: ShutdownWatch) -> Self {
+    pub fn new(doors: Vec<Door>, http: Arc<HttpProxy<Proxy>>, edge: Arc<Edge>, stop: ShutdownWatch) -> Self {
         let front = Arc::new(Front { http, edge, stop });
-        let listeners = listeners.into_iter().map(Arc::new).collect();
-        Self { listeners, front, accepting: Mutex::default(), go_on: watch::Sender::new(false) }
+        Self { doors, front, accepting: Mutex::default(), go_on: watch::Sender::new(false) }
     }
 
-    pub fn listeners(&self) -> &[Arc<TcpListener>] {
-        &self.listeners
+    pub fn doors(&self) -> &[Door] {
+        &self.doors
     }
 
     /// Accepts from now on.
     pub async fn start(&self) {
         let mut accepting = self.accepting.lock().await;
         self.go_on.send_replace(true);
-        for listener in &self.listeners {
-            accepting.spawn(accept(Arc::clone(listener), Arc::clone(&self.front), self.go_on.subscribe()));
+        for door in &self.doors {
+            accepting.spawn(accept(door.clone(), Arc::clone(&self.front), self.go_on.subscribe()));
         }
     }
 
@@ -87,7 +97,7 @@ impl Acceptors {
     }
 }
 
-async fn accept(listener: Arc<TcpListener>, front: Arc<Front>, mut go_on: watch::Receiver<bool>) {
+async fn accept(Door { listener, is_https }: Door, front: Arc<Front>, mut go_on: watch::Receiver<bool>) {
     let Ok(local) = listener.local_addr() else { return };
     let mut warned: Option<Instant> = None;
     while *go_on.borrow_and_update() {
@@ -99,15 +109,15 @@ async fn accept(listener: Arc<TcpListener>, front: Arc<Front>, mut go_on: watch:
             Ok((stream, peer)) => {
                 // Counted from here on: a stop waits for its first request.
                 let fresh = Fresh::new(&front.edge.counts.fresh);
-                let ends = Ends { client: peer, local };
+                let ends = proxy_protocol::Ends { client: peer, local };
                 let mut slot = Box::pin(Arc::clone(&front.edge.slots).acquire_owned());
                 // Without a free slot no more are accepted: they wait in the backlog, where they cost nothing.
                 tokio::select! {
-                    slot = &mut slot => drop(tokio::spawn(serve(stream, ends, fresh, slot.ok(), Arc::clone(&front)))),
+                    slot = &mut slot => drop(tokio::spawn(serve(stream, ends, fresh, slot.ok(), is_https, Arc::clone(&front)))),
                     // Who was accepted is served, whoever accepts the next.
                     _ = go_on.changed() => {
                         let front = Arc::clone(&front);
-                        tokio::spawn(async move { serve(stream, ends, fresh, slot.await.ok(), front).await });
+                        tokio::spawn(async move { serve(stream, ends, fresh, slot.await.ok(), is_https, front).await });
                     }
                 }
             }
@@ -123,21 +133,61 @@ async fn accept(listener: Arc<TcpListener>, front: Arc<Front>, mut go_on: watch:
 }
 
 /// Who a connection is from: the socket's peer, or whom the PROXY header names where the settings expect one.
-async fn introduce(stream: TcpStream, socket: Ends, edge: &Edge) -> Option<(TcpStream, Ends)> {
+async fn introduce(stream: TcpStream, socket: proxy_protocol::Ends, edge: &Edge) -> Option<(TcpStream, proxy_protocol::Ends)> {
     let Some(expected) = &edge.settings.listen.proxy_protocol else { return Some((stream, socket)) };
     // In a box: its buffer is not kept for the life of the connection.
     let received = Box::pin(proxy_protocol::receive(stream, socket, expected)).await;
     received.inspect_err(|refused| edge.counts.unintroduced.note(socket.client, refused)).ok()
 }
 
+/// What is read from and written to: the socket as it is, or in TLS once hands are shaken.
+async fn open(stream: TcpStream, is_https: bool, ends: proxy_protocol::Ends, edge: &Edge) -> Option<(Socket, Option<Secured>)> {
+    // Small frames must not wait for an acknowledgement; a socket that refuses the option still works.
+    let _ = stream.set_nodelay(true);
+    if !is_https {
+        return Some((Socket::Plain(stream), None));
+    }
+    // Boxed: a handshake needs much for a moment, a connection lives long.
+    let (stream, secured) = Box::pin(edge.tls.accept(edge, stream, ends.client, ends.local)).await?;
+    Some((Socket::Tls(Box::new(stream)), Some(secured)))
+}
+
+/// What one HTTP/2 connection may ask of us. A head over our own limit is answered with a code; one
+/// over this is answered by the protocol.
+pub fn http2(limits: &Limits) -> H2Options {
+    let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let mut options = default_h2_options();
+    options
+        .max_concurrent_streams(number(limits.http2_streams))
+        .max_header_list_size(number(limits.header_bytes.saturating_mul(2)))
+        .max_concurrent_reset_streams(limits.http2_resets)
+        .max_pending_accept_reset_streams(limits.http2_resets)
+        .max_local_error_reset_streams(Some(limits.http2_resets));
+    options
+}
+
 /// Serves the requests of one connection, until it ends or becomes a tunnel.
-async fn serve(stream: TcpStream, socket: Ends, fresh: Fresh, slot: Option<Slot>, front: Arc<Front>) {
+async fn serve(
+    stream: TcpStream,
+    socket: proxy_protocol::Ends,
+    fresh: Fresh,
+    slot: Option<Slot>,
+    is_https: bool,
+    front: Arc<Front>,
+) {
     // Nobody closes the semaphore.
     let Some(slot) = slot else { return };
     let Front { http, edge, stop } = &*front;
     let Some((stream, ends)) = introduce(stream, socket, edge).await else { return };
+    let Some(socket) = open(stream, is_https, ends, edge).await else { return };
     let slowest = edge.settings.limits.slowest();
-    let mut connection = Box::new(Connection::new(stream, ends.client, ends.local).of_client(slot, fresh, slowest));
+    let mut connection = Box::new(Connection::of_client(socket, (ends.client, ends.local), slot, fresh, slowest));
+    if connection.ends().is_http2() {
+        connection.end_after(edge.settings.limits.head);
+        // Its streams are requests like any other; it ends when it is idle, or with a GOAWAY at `stop`.
+        http.process_new(connection, stop).await;
+        return;
+    }
     let mut kept: Option<HttpPersistentSettings> = None;
     while let Some(head) = border::next_head(&mut connection, edge, kept.is_none()).await {
         let mut session = ServerSession::new_http1(connection);

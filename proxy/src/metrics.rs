@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
+use jiff::Timestamp;
 use karman_contract::code::Code;
 use karman_contract::document::DocumentName;
 use karman_contract::status::Health;
@@ -20,6 +21,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use crate::admin::Admin;
+use crate::certificates::Standing;
 use crate::documents::Table;
 use crate::table::{App, Apps};
 use crate::vitals::{AppVitals, ClosedBy, SECONDS_BUCKETS, lock};
@@ -138,6 +140,10 @@ impl Scrape {
                 )
             },
         )?;
+        family(encoder, "karman_handshakes", "TLS handshakes, by what became of them", MetricType::Counter, |metric| {
+            edge.tls.outcomes.counts().try_for_each(|(outcome, count)| counter(metric, &[("outcome", outcome.as_str())], count))
+        })?;
+        self.encode_certificates(encoder)?;
         family(encoder, "karman_processes", "Processes of this edge, by role", MetricType::Gauge, |metric| {
             gauge(metric, &[("role", "current")], 1.0)?;
             gauge(metric, &[("role", "previous")], edge.processes.reports().len() as f64)
@@ -149,12 +155,28 @@ impl Scrape {
         metric.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])
     }
 
+    fn encode_certificates(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let (table, now) = (self.admin.certificates.live.pin(), Timestamp::now());
+        family(encoder, "karman_certificates", "Certificates in the table, by state", MetricType::Gauge, |metric| {
+            let count = |standing| table.iter().filter(|certificate| certificate.standing(now) == standing).count();
+            [("valid", Standing::Valid), ("expiring", Standing::Expiring), ("expired", Standing::Expired)]
+                .into_iter()
+                .try_for_each(|(state, standing)| gauge(metric, &[("state", state)], count(standing) as f64))
+        })?;
+        let help = "When the first of the certificates that have not expired will, in seconds since 1970";
+        family(encoder, "karman_certificate_expiry_timestamp_seconds", help, MetricType::Gauge, |metric| {
+            let left = table.iter().map(|certificate| certificate.not_after()).filter(|until| *until > now);
+            left.min().map_or(Ok(()), |until| gauge(metric, &[], until.as_second() as f64))
+        })
+    }
+
     fn encode_documents(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let admin = &self.admin;
         let (keys, key_times) = admin.keys.times();
         let documents = [
             (DocumentName::Apps, self.table.stamp(), admin.apps.times()),
             (DocumentName::Pages, admin.pages.live.pin().stamp(), admin.pages.times()),
+            (DocumentName::Certificates, admin.certificates.live.pin().stamp(), admin.certificates.times()),
             (DocumentName::Keys, keys, key_times),
         ];
         family(
@@ -233,7 +255,10 @@ fn counter(metric: &mut MetricEncoder<'_>, labels: Labels<'_>, value: u64) -> fm
 }
 
 fn gauge(metric: &mut MetricEncoder<'_>, labels: Labels<'_>, value: f64) -> fmt::Result {
-    metric.encode_family(&labels)?.encode_gauge(&value)
+    match labels {
+        [] => metric.encode_gauge(&value),
+        labels => metric.encode_family(&labels)?.encode_gauge(&value),
+    }
 }
 
 fn histogram(metric: &mut MetricEncoder<'_>, app: &str, vitals: &AppVitals) -> fmt::Result {

@@ -36,8 +36,16 @@ impl Table for Pages {
         self.pages.len()
     }
 
-    fn item(&self, key: &ContentHash) -> Option<&Page> {
-        self.pages.get(key)
+    fn has(&self, key: &ContentHash) -> bool {
+        self.pages.contains_key(key)
+    }
+
+    fn holds(&self, key: &ContentHash, page: &Page) -> bool {
+        self.pages.get(key) == Some(page)
+    }
+
+    fn beside(&self) -> &() {
+        &()
     }
 
     fn hash(&self) -> &str {

@@ -4,6 +4,7 @@ mod admit;
 mod choose;
 mod gate;
 mod region;
+mod secure;
 mod upgrade;
 
 use std::sync::Arc;
@@ -18,17 +19,18 @@ use jiff::Timestamp;
 use karman_contract::app::Sticky;
 use karman_contract::code::Code;
 use pingora_core::protocols::Digest;
+use pingora_core::protocols::http::ServerSession;
 use pingora_core::upstreams::peer::{H1UpgradePolicy, HttpPeer};
 use pingora_error::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use crate::caller::{Caller, SockJsPart};
-use crate::connection::Connection;
+use crate::connection::{Connection, Deadline, Ends, Fault};
 use crate::edge::Edge;
 use crate::exchange::{Counted, Exchange};
 use crate::failure;
-use crate::headers::{self, REQUEST_ID};
+use crate::headers::{self, Hop, REQUEST_ID};
 use crate::info::ANSWER_BYTES_MAX;
 use crate::routing;
 use crate::sticky::{self, Bound};
@@ -57,6 +59,9 @@ impl ProxyHttp for Proxy {
 
     async fn request_filter(&self, session: &mut Session, x: &mut Exchange) -> Result<bool> {
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
+        if let Some(ends) = ends(session) {
+            ends.hear();
+        }
         // HTTP/1.0 knows no interim answers (RFC 9110 section 15.2).
         let knows_interim_answers = session.req_header().version != Version::HTTP_10;
         session.set_ignore_info_resp(!knows_interim_answers);
@@ -65,9 +70,13 @@ impl ProxyHttp for Proxy {
             // The next request comes on a new connection, and may go elsewhere.
             session.set_keepalive(None);
         }
+        Self::check_direction(session, x).map_err(|code| stop(x, code))?;
         match self.find_app(x) {
             Err(Code::UnknownHost) if Self::asks_region(x) => return self.tell_region(session, x).await.map(|()| true),
             found => found.map_err(|code| stop(x, code))?,
+        }
+        if self.answer_for_https(session, x).await? {
+            return Ok(true);
         }
         self.admit(session, x).await.map_err(|code| stop(x, code))?;
         match x.caller {
@@ -140,9 +149,9 @@ impl ProxyHttp for Proxy {
         }
         if end
             && !x.response_started
-            && let Some(connection) = connection(session)
+            && let Some(deadline) = deadline(session)
         {
-            connection.deadline().set(first_byte_timeout(x));
+            deadline.set(first_byte_timeout(x));
         }
         Ok(())
     }
@@ -160,8 +169,8 @@ impl ProxyHttp for Proxy {
         {
             return Err(stop(x, Code::InstanceGarbage));
         }
-        if let Some(connection) = connection(session) {
-            connection.deadline().clear();
+        if let Some(deadline) = deadline(session) {
+            deadline.clear();
         }
         x.response_started = true;
         x.ms.first_byte = Some(x.started.elapsed());
@@ -170,6 +179,7 @@ impl ProxyHttp for Proxy {
             Some(lesson) if response.status == StatusCode::OK => lesson.headers = response.headers.clone(),
             _ => x.lesson = None,
         }
+        self.keep_secure(session, response, x)?;
         self.dress(response, x)
     }
 
@@ -208,16 +218,16 @@ impl ProxyHttp for Proxy {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, e: &Error, x: &mut Exchange) -> FailToProxy {
-        let too_late = !x.response_started && x.chosen.is_some() && connection(session).is_some_and(|c| c.deadline().passed());
-        let fault = connection(session).and_then(Connection::fault);
+        let too_late = !x.response_started && x.chosen.is_some() && deadline(session).is_some_and(Deadline::passed);
+        let fault = fault(session);
         x.why = fault.map(|fault| fault.why);
         let code = match x.code.or_else(|| fault.map(|fault| fault.code)) {
             Some(code) => Some(code),
             None if too_late => Some(Code::FirstByteTimeout),
             None => failure::code_of(e, x.response_started),
         };
-        if let Some(connection) = connection(session) {
-            connection.deadline().clear();
+        if let Some(deadline) = deadline(session) {
+            deadline.clear();
         }
         let Some(code) = code else {
             x.abandoned = true;
@@ -268,18 +278,27 @@ impl Proxy {
         x.path = String::from_utf8_lossy(target.split(|byte| *byte == b'?').next().unwrap_or_default()).into_owned();
         x.request_id = headers::request_id(request.headers.get(REQUEST_ID).map(HeaderValue::as_bytes), || fastrand::u64(..));
         x.caller = Caller::of(&request.method, &x.path, &request.headers, request.version, None);
-        if let Some(connection) = connection(session) {
+        if let Some(ends) = ends(session) {
             let trusted = &self.edge.settings.trusted_proxies;
-            x.origin = headers::origin(connection.peer.ip(), connection.local.port(), &request.headers, trusted);
+            x.tls = ends.secured.as_ref().map(|secured| secured.version);
+            let hop = Hop { peer: ends.peer.ip(), port: ends.local.port(), secure: x.tls.is_some() };
+            x.origin = headers::origin(hop, &request.headers, trusted);
         }
         // Of HTTP/2 nobody has looked at these before.
         if target.len() > self.edge.settings.limits.request_target_bytes {
             return Err(Code::UriTooLong);
         }
+        let limits = &self.edge.settings.limits;
+        if request.headers.len() > limits.header_fields || headers::bytes(&request.headers) > limits.header_bytes {
+            return Err(Code::HeadersTooLarge);
+        }
         if request.method == Method::TRACE || request.method == Method::CONNECT {
             return Err(Code::MethodNotAllowed);
         }
-        let host = request.headers.get(HOST).and_then(|field| routing::host(field.as_bytes()));
+        // HTTP/2 names it in the request's own head (RFC 9113 section 8.3.1).
+        let authority = request.uri.authority().map(|authority| authority.as_str().as_bytes());
+        let named = authority.or_else(|| request.headers.get(HOST).map(HeaderValue::as_bytes));
+        let host = named.and_then(routing::host);
         x.host = host.ok_or(Code::BadRequest)?;
         Ok(())
     }
@@ -333,10 +352,18 @@ fn first_byte_timeout(x: &Exchange) -> Duration {
     }
 }
 
-fn connection(session: &Session) -> Option<&Connection> {
-    use pingora_core::protocols::http::ServerSession::H1;
+fn ends(session: &Session) -> Option<&Ends> {
+    Connection::ends_of(&session.downstream_session)
+}
+
+/// Why the connection failed, if it was not the client that ended it.
+fn fault(session: &Session) -> Option<Fault> {
     match &*session.downstream_session {
-        H1(h1) => Connection::of(h1.stream()),
+        ServerSession::H1(h1) => Connection::of(h1.stream())?.fault(),
         _ => None,
     }
+}
+
+fn deadline(session: &Session) -> Option<&Deadline> {
+    ends(session)?.deadline()
 }

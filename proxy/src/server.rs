@@ -6,14 +6,14 @@ use std::error::Error;
 use std::fmt::{self, Display};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use karman_contract::event::EventKind;
 use karman_contract::status::Bound;
-use pingora_core::apps::HttpServerApp;
+use pingora_core::apps::{HttpServerApp, HttpServerOptions};
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::HttpProxy;
 use tokio::net::TcpListener;
@@ -22,14 +22,15 @@ use tokio::sync::{RwLock, Semaphore, watch};
 use self::end::End;
 use crate::access_log::AccessLog;
 use crate::admin::{self, Admin};
+use crate::certificates::Certificates;
 use crate::documents::{Held, HeldKeys};
 use crate::drain::Drains;
 use crate::edge::{Counts, Edge};
 use crate::events::{About, Events};
-use crate::handover::{self, Inherited};
+use crate::handover::{self, Inherited, LISTEN_HTTP, LISTEN_HTTPS, PROBE_ADDRESS};
 use crate::health::Health;
 use crate::leave::Leave;
-use crate::listener::{self, Acceptors};
+use crate::listener::{self, Acceptors, Door};
 use crate::overload::{self, Memory};
 use crate::page_table::Pages;
 use crate::probe;
@@ -38,6 +39,7 @@ use crate::proxy::Proxy;
 use crate::rates::Rates;
 use crate::settings::Settings;
 use crate::table::{Apps, Change};
+use crate::tls::Tls;
 use crate::tunnel::{Carriers, Tunnels};
 use crate::vitals::AppVitals;
 
@@ -146,10 +148,12 @@ fn load(settings: Settings) -> Result<(Admin, Vec<Change>), StartError> {
     let unreadable = || failed(format!("read the saved documents in {}", dir.display()));
     let apps = Held::<Apps>::load(dir).map_err(unreadable())?;
     let pages = Held::<Pages>::load(dir).map_err(unreadable())?;
+    let certificates = Held::<Certificates>::load(dir).map_err(unreadable())?;
     let (keys, key_warnings) = HeldKeys::load(dir).map_err(unreadable())?;
-    for warning in apps.warnings.iter().chain(&pages.warnings).chain(&key_warnings) {
+    for warning in apps.warnings.iter().chain(&pages.warnings).chain(&certificates.warnings).chain(&key_warnings) {
         tracing::warn!("{warning}");
     }
+    let tls = Tls::new(&settings.limits, Arc::clone(&keys.tickets)).map_err(|e| io::Error::other(e.to_string()));
     let access_log =
         AccessLog::open(&settings.log.access, settings.limits.access_log_lines).map_err(failed("open the access log"))?;
     let health = Arc::new(Health::new(Arc::clone(&apps.held.live), Arc::clone(&events)));
@@ -162,7 +166,10 @@ fn load(settings: Settings) -> Result<(Admin, Vec<Change>), StartError> {
         started_at: Timestamp::now(),
         apps: Arc::clone(&apps.held.live),
         pages: Arc::clone(&pages.held.live),
+        certificates: Arc::clone(&certificates.held.live),
         keys: Arc::clone(&keys.live),
+        tls: tls.map_err(failed("set up TLS"))?,
+        https_port: OnceLock::new(),
         health,
         drains,
         leave: Arc::new(Leave::open(&settings.state.dir)),
@@ -186,6 +193,7 @@ fn load(settings: Settings) -> Result<(Admin, Vec<Change>), StartError> {
         edge: Arc::new(edge),
         apps: apps.held,
         pages: pages.held,
+        certificates: certificates.held,
         keys,
         bound: Bound::default(),
         changes: RwLock::new(()),
@@ -193,7 +201,8 @@ fn load(settings: Settings) -> Result<(Admin, Vec<Change>), StartError> {
     Ok((admin, apps.changes))
 }
 
-type Listeners = (Arc<Admin>, Vec<TcpListener>, Option<TcpListener>);
+/// The listeners of clients, and the one for probes.
+type Listeners = (Arc<Admin>, Vec<Door>, Option<TcpListener>);
 
 /// Binds what the settings name, or takes it over where the running proxy has bound the same.
 fn bind(mut admin: Admin, inherited: Option<&Inherited>) -> Result<Listeners, StartError> {
@@ -205,11 +214,21 @@ fn bind(mut admin: Admin, inherited: Option<&Inherited>) -> Result<Listeners, St
         };
         bound.map_err(failed(format!("listen at {address}, named by '{name}'")))
     };
-    let clients = settings.listen.http.iter().map(|address| one("listen.http", *address)).collect::<Result<Vec<_>, _>>()?;
-    let probe = settings.probe.address.map(|address| one("probe.address", address)).transpose()?;
+    let all = |name: &'static str, addresses: &[SocketAddr]| {
+        addresses.iter().map(|address| one(name, *address)).collect::<Result<Vec<_>, _>>()
+    };
+    let (http, https) = (all(LISTEN_HTTP, &settings.listen.http)?, all(LISTEN_HTTPS, &settings.listen.https)?);
+    let probe = settings.probe.address.map(|address| one(PROBE_ADDRESS, address)).transpose()?;
     let text = |listener: &TcpListener| listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
-    admin.bound = Bound { http: clients.iter().map(text).collect(), https: Vec::new(), probe: probe.as_ref().map(text) };
-    Ok((Arc::new(admin), clients, probe))
+    if let Some(address) = https.first().and_then(|listener| listener.local_addr().ok()) {
+        let _ = admin.edge.https_port.set(address.port());
+    }
+    let texts = |listeners: &[TcpListener]| listeners.iter().map(text).collect();
+    admin.bound = Bound { http: texts(&http), https: texts(&https), probe: probe.as_ref().map(text) };
+    let doors = |listeners: Vec<TcpListener>, is_https| {
+        listeners.into_iter().map(move |listener| Door { listener: Arc::new(listener), is_https })
+    };
+    Ok((Arc::new(admin), doors(http, false).chain(doors(https, true)).collect(), probe))
 }
 
 fn http(edge: &Arc<Edge>) -> HttpProxy<Proxy> {
@@ -222,6 +241,10 @@ fn http(edge: &Arc<Edge>) -> HttpProxy<Proxy> {
         ..ServerConf::default()
     };
     let mut http = HttpProxy::new(Proxy { edge: Arc::clone(edge) }, Arc::new(conf));
+    let mut server_options = HttpServerOptions::default();
+    server_options.h2_idle_timeout = Some(limits.keepalive);
+    http.server_options = Some(server_options);
+    http.h2_options = Some(listener::http2(limits));
     http.handle_init_modules();
     http
 }

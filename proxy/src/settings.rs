@@ -100,14 +100,6 @@ fn read_text(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-impl Settings {
-    /// What the settings ask for and this release accepts without acting on it, as the status names it.
-    pub fn not_yet(&self) -> Vec<String> {
-        let asked = [("listen.https", !self.listen.https.is_empty())];
-        asked.iter().filter(|(_, asked)| *asked).map(|(field, _)| (*field).to_owned()).collect()
-    }
-}
-
 /// Why there are no settings. The operator has to act: the process exits 64.
 #[derive(Debug)]
 pub enum SettingsError {

@@ -116,8 +116,16 @@ impl Table for Apps {
         self.apps.len()
     }
 
-    fn item(&self, id: &AppId) -> Option<&Wire> {
-        self.get(id.as_str()).map(|app| &app.wire)
+    fn has(&self, id: &AppId) -> bool {
+        self.get(id.as_str()).is_some()
+    }
+
+    fn holds(&self, id: &AppId, wire: &Wire) -> bool {
+        self.get(id.as_str()).is_some_and(|app| app.wire == *wire)
+    }
+
+    fn beside(&self) -> &() {
+        &()
     }
 
     fn hash(&self) -> &str {

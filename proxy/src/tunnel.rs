@@ -16,7 +16,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -26,6 +25,7 @@ pub use registry::{Place, Tunnels, close_silent};
 use self::flow::Flow;
 use self::frames::{GOING_AWAY, GOING_AWAY_MASKED};
 use crate::clock;
+use crate::socket::Socket;
 use crate::vitals::{AppVitals, ClosedBy, InstanceVitals};
 
 /// How long an app may take to answer a close frame.
@@ -79,7 +79,7 @@ pub struct Closed {
 /// The client of a tunnel whose app is gone, and does not know it yet.
 #[derive(Debug)]
 pub struct Orphan {
-    client: TcpStream,
+    client: Socket,
     between_frames: bool,
 }
 
@@ -103,14 +103,14 @@ impl Orphan {
 /// One side of a tunnel: its socket, and what was already read from it before the tunnel began.
 #[derive(Debug)]
 pub struct Side {
-    pub socket: TcpStream,
+    pub socket: Socket,
     pub early: Vec<u8>,
 }
 
 impl Side {
     /// Has the kernel tell of the socket the thread that this is called on.
     pub fn move_here(self) -> io::Result<Self> {
-        Ok(Self { socket: TcpStream::from_std(self.socket.into_std()?)?, early: self.early })
+        Ok(Self { socket: self.socket.move_here()?, early: self.early })
     }
 }
 
@@ -265,7 +265,7 @@ impl Tunnel {
     /// still says reaches the client, and its own close frame is the client's. An app that does not
     /// answer is not waited for: then the client hears it from the edge, after the frame that has begun.
     /// A client that is slow is waited for, until it is reset.
-    async fn part(&self, inward: &mut Flow, outward: &mut Flow, client: &mut TcpStream, app: &mut TcpStream) {
+    async fn part(&self, inward: &mut Flow, outward: &mut Flow, client: &mut Socket, app: &mut Socket) {
         let reset_at = self.reset_at();
         let mut asked = false;
         let mut patience = pin!(sleep(PARTING_MAX));
@@ -318,7 +318,7 @@ impl Tunnel {
 /// Ends a client's connection so that all that it was sent arrives: a FIN, and then what it still says is
 /// read by nobody, because a socket that is closed with bytes unread resets, and a reset overtakes
 /// what is on its way. A client that does not leave is reset at last.
-async fn see_off(mut client: TcpStream, reset_at: Instant) {
+async fn see_off(mut client: Socket, reset_at: Instant) {
     let leaving = async {
         client.shutdown().await?;
         let mut nobody = [0; 1_024];

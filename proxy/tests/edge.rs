@@ -10,9 +10,15 @@ mod herd;
 #[path = "edge/rig.rs"]
 mod rig;
 
+/// A test CA, and clients that trust it.
+#[path = "edge/authority.rs"]
+mod authority;
 /// Bad input over raw sockets, row by row of `proxy/BAD-INPUT.md`.
 #[path = "edge/border.rs"]
 mod border;
+/// Certificates that come, change and are refused.
+#[path = "edge/certificates.rs"]
+mod certificates;
 /// Documents that come in while traffic flows.
 #[path = "edge/changes.rs"]
 mod changes;
@@ -43,6 +49,9 @@ mod gate;
 /// What an app and a client get to see.
 #[path = "edge/headers.rs"]
 mod headers;
+/// HTTPS and HTTP/2 as clients see them.
+#[path = "edge/https.rs"]
+mod https;
 /// PROXY headers: who a client is, told by a balancer.
 #[path = "edge/introductions.rs"]
 mod introductions;

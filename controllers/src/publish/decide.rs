@@ -111,6 +111,6 @@ impl<I: Item> Has<I> {
 
 impl<I: Item> Held<I> {
     pub fn hash(&self) -> String {
-        hash_items(self.stamp, &self.content.beside, self.content.items.iter().map(|(key, item)| (key, item.as_ref())))
+        hash_items::<I>(self.stamp, &self.content.beside, self.content.items.iter().map(|(key, item)| (key, item.as_ref())))
     }
 }

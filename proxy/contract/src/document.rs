@@ -1,12 +1,16 @@
 //! The four documents that are pushed into a proxy, whole or by delta, and their order.
 
+use std::borrow::Borrow;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Debug, Display};
+use std::marker::PhantomData;
 use std::str::FromStr;
 
 mod certificates;
 mod keys;
 
+use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
@@ -234,7 +238,6 @@ impl<I: Item> Read for Delta<I> {
 
 impl<I: Item> Serialize for Delta<I> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeMap;
         let mut fields = serializer.serialize_map(None)?;
         fields.serialize_entry("base", &self.base)?;
         fields.serialize_entry("epoch", &self.stamp.epoch)?;
@@ -268,18 +271,22 @@ pub fn write_items<'a, I: Item>(
     out: &mut (impl std::io::Write + ?Sized),
     stamp: Stamp,
     beside: &I::Beside,
-    items: impl Iterator<Item = (&'a I::Key, &'a I)>,
+    items: impl Iterator<Item = (&'a I::Key, impl Borrow<I>)>,
 ) {
-    struct Items<T>(std::cell::Cell<Option<T>>);
+    struct Items<I, T>(Cell<Option<T>>, PhantomData<I>);
 
-    impl<'a, I: Item, T: Iterator<Item = (&'a I::Key, &'a I)>> Serialize for Items<(T, std::marker::PhantomData<I>)> {
+    impl<'a, I: Item, B: Borrow<I>, T: Iterator<Item = (&'a I::Key, B)>> Serialize for Items<I, T> {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            serializer.collect_map(self.0.take().into_iter().flat_map(|(items, _)| items))
+            let mut entries = serializer.serialize_map(None)?;
+            for (key, item) in self.0.take().into_iter().flatten() {
+                entries.serialize_entry(key, item.borrow())?;
+            }
+            entries.end()
         }
     }
 
     // A sink that cannot fail and values that always serialize: nothing to report.
-    let items = Items(std::cell::Cell::new(Some((items, std::marker::PhantomData::<I>))));
+    let items = Items(Cell::new(Some(items)), PhantomData::<I>);
     let mut fields = vec![(I::DOCUMENT.as_str(), None)];
     fields.extend([("epoch", stamp.epoch), ("generation", stamp.generation)].map(|(name, number)| (name, Some(number.into()))));
     fields.extend(beside.to_fields().into_iter().map(|(name, value)| (name, Some(value))));
@@ -297,7 +304,11 @@ pub fn write_items<'a, I: Item>(
 }
 
 /// The hash of a document whose items come one by one, in the order of their keys.
-pub fn hash_items<'a, I: Item>(stamp: Stamp, beside: &I::Beside, items: impl Iterator<Item = (&'a I::Key, &'a I)>) -> String {
+pub fn hash_items<'a, I: Item>(
+    stamp: Stamp,
+    beside: &I::Beside,
+    items: impl Iterator<Item = (&'a I::Key, impl Borrow<I>)>,
+) -> String {
     // serde_json writes in tiny pieces; the hash wants large ones.
     let mut sink = std::io::BufWriter::with_capacity(64 * 1024, Hashing(Sha256::new()));
     write_items::<I>(&mut sink, stamp, beside, items);

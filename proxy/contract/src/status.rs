@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::{DocumentName, Stamp};
 use crate::drain::Drain;
-use crate::name::{AppId, InstanceId};
+use crate::name::{AppId, CertificateId, HostPattern, InstanceId};
 
 /// `GET /v1/status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,6 +103,35 @@ pub struct AppCounts {
     pub sockets: u64,
     /// The edge is short of something, and the owner uses more of it than a fair share.
     pub over_share: bool,
+}
+
+/// `GET /v1/certificates?after=ID&limit=N`: a page of the certificates, by id; never a key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CertificatesPage {
+    #[serde(flatten)]
+    pub stamp: Stamp,
+    pub certificates: BTreeMap<CertificateId, CertificateStatus>,
+    /// The id after which the next page begins; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<CertificateId>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CertificateStatus {
+    pub names: Vec<HostPattern>,
+    /// SHA-256 of the leaf in DER, in hex.
+    pub fingerprint: String,
+    pub not_before: Timestamp,
+    pub not_after: Timestamp,
+    pub key_type: KeyType,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyType {
+    Ecdsa,
+    Rsa,
+    Ed25519,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

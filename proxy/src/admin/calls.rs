@@ -14,7 +14,9 @@ use karman_contract::drain::DrainOrder;
 use karman_contract::event::EventKind;
 use karman_contract::name::{AppId, InstanceId};
 use karman_contract::read::{Read, Unreadable};
-use karman_contract::status::{AppCounts, AppStatus, AppsPage, Confirm, ConfirmAnswer, Health, InstanceStatus, Status};
+use karman_contract::status::{
+    AppCounts, AppStatus, AppsPage, CertificatesPage, Confirm, ConfirmAnswer, Health, InstanceStatus, Status,
+};
 
 use super::{Admin, follow};
 use crate::documents::{Held, Table, name_of};
@@ -23,11 +25,8 @@ use crate::http_server::{Body, Call, Reply};
 use crate::table::{App, Change};
 use crate::vitals::AppVitals;
 
-/// Apps on one page of `GET /v1/apps`; a caller may ask for fewer.
-const PAGE_APPS_MAX: usize = 1_000;
-
-/// What this release accepts and keeps without acting on it.
-const NOT_YET: &[&str] = &["apps.*.https", "certificates", "keys.ticket"];
+/// Apps or certificates on one page of their list; a caller may ask for fewer.
+const PAGE_ITEMS_MAX: usize = 1_000;
 
 impl Admin {
     pub async fn answer(self: Arc<Self>, call: Call) -> Reply {
@@ -55,11 +54,14 @@ impl Admin {
             ("PATCH", "/v1/apps") => self.patch(&self.apps, call.body, |changes| self.follow(changes)),
             ("PUT", "/v1/pages") => self.put(&self.pages, call.body, drop),
             ("PATCH", "/v1/pages") => self.patch(&self.pages, call.body, drop),
+            ("PUT", "/v1/certificates") => self.put(&self.certificates, call.body, drop),
+            ("PATCH", "/v1/certificates") => self.patch(&self.certificates, call.body, drop),
             ("PUT", "/v1/keys") => self.put_keys(call.body),
             ("PUT", "/v1/drain") => self.drain(call.body),
             ("DELETE", "/v1/drain") => self.stay(),
             ("POST", "/v1/confirm") => self.confirm(call.body),
             ("GET", "/v1/status") => Ok(Reply::json(200, &self.status())),
+            ("GET", "/v1/certificates") => Ok(self.page_of_certificates(&call.query)),
             ("GET", "/v1/apps") => Ok(self.page_of_apps(&call.query)),
             ("GET", path) if path.starts_with("/v1/apps/") => self.one_app(path.trim_start_matches("/v1/apps/")),
             (_, path) => Err(no_such_call(path)),
@@ -156,7 +158,7 @@ impl Admin {
             DocumentName::Apps => self.apps.confirm(confirmed),
             DocumentName::Pages => self.pages.confirm(confirmed),
             DocumentName::Keys => self.keys.confirm(confirmed),
-            DocumentName::Certificates => false,
+            DocumentName::Certificates => self.certificates.confirm(confirmed),
         };
         let differs: Vec<_> =
             documents.iter().filter(|(name, confirmed)| !agrees(**name, confirmed)).map(|(name, _)| *name).collect();
@@ -180,26 +182,28 @@ impl Admin {
             documents: BTreeMap::from([
                 (DocumentName::Apps, self.apps.status()),
                 (DocumentName::Pages, self.pages.status()),
-                (DocumentName::Certificates, karman_contract::status::DocumentStatus::default()),
+                (DocumentName::Certificates, self.certificates.status()),
                 (DocumentName::Keys, self.keys.status()),
             ]),
             processes,
-            not_yet: NOT_YET.iter().map(|field| (*field).to_owned()).chain(settings.not_yet()).collect(),
+            not_yet: Vec::new(),
         }
     }
 
     fn page_of_apps(&self, query: &str) -> Reply {
-        let parameter =
-            |name: &str| query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, v)| v);
-        let limit = parameter("limit").and_then(|limit| limit.parse().ok()).unwrap_or(PAGE_APPS_MAX).clamp(1, PAGE_APPS_MAX);
-        let after = parameter("after").unwrap_or_default();
         let table = self.apps.live.pin();
-        let mut apps: Vec<_> = table.sorted().into_iter().filter(|app| app.id.as_str() > after).take(limit + 1).collect();
-        let more = apps.len() > limit;
-        apps.truncate(limit);
+        let (apps, more) = page(table.sorted(), query, |app| app.id.as_str());
         let next = apps.last().filter(|_| more).map(|app| app.id.clone());
         let apps: BTreeMap<AppId, &Wire> = apps.into_iter().map(|app| (app.id.clone(), &app.wire)).collect();
         Reply::json(200, &AppsPage { stamp: table.stamp().unwrap_or_default(), apps, next })
+    }
+
+    fn page_of_certificates(&self, query: &str) -> Reply {
+        let table = self.certificates.live.pin();
+        let (page, more) = page(table.sorted(), query, |certificate| certificate.id.as_str());
+        let next = page.last().filter(|_| more).map(|certificate| certificate.id.clone());
+        let certificates = page.into_iter().map(|certificate| (certificate.id.clone(), certificate.status())).collect();
+        Reply::json(200, &CertificatesPage { stamp: table.stamp().unwrap_or_default(), certificates, next })
     }
 
     fn one_app(&self, id: &str) -> Result<Reply, Refusal> {
@@ -257,6 +261,19 @@ impl Admin {
     }
 }
 
+/// The part of a sorted list that `?after=ID&limit=N` asks for, and whether there is more.
+fn page<'q, T>(sorted: Vec<T>, query: &'q str, id: impl Fn(&T) -> &str) -> (Vec<T>, bool) {
+    let parameter = |name: &str| -> Option<&'q str> {
+        query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
+    };
+    let limit = parameter("limit").and_then(|limit| limit.parse().ok()).unwrap_or(PAGE_ITEMS_MAX).clamp(1, PAGE_ITEMS_MAX);
+    let after = parameter("after").unwrap_or_default();
+    let mut page: Vec<_> = sorted.into_iter().filter(|item| id(item) > after).take(limit + 1).collect();
+    let more = page.len() > limit;
+    page.truncate(limit);
+    (page, more)
+}
+
 /// A refusal may name 100,000 reasons; an event tells the first of them.
 const CAUSE_CHARACTERS_MAX: usize = 1_000;
 
@@ -275,7 +292,7 @@ fn live(vitals: &AppVitals) -> AppCounts {
 
 fn no_such_call(path: &str) -> Refusal {
     let allowed: &[&str] = match path {
-        "/v1/apps" => &["GET", "PUT", "PATCH"],
+        "/v1/apps" | "/v1/certificates" => &["GET", "PUT", "PATCH"],
         "/v1/pages" => &["PUT", "PATCH"],
         "/v1/keys" => &["PUT"],
         "/v1/drain" => &["PUT", "DELETE"],

@@ -27,7 +27,7 @@ const LINGER_BYTES: usize = 256 * 1_024;
 
 /// Answers, counts and logs; the connection is of no use afterwards.
 pub(super) async fn refuse(connection: &mut Connection, edge: &Edge, refusal: Refusal, begun: Option<Instant>) {
-    connection.hear();
+    connection.ends().hear();
     let mut x = exchange(connection, edge, refusal);
     x.started = begun.unwrap_or(x.started);
     x.vitals(edge).count_refusal(refusal.code);
@@ -67,7 +67,7 @@ fn exchange(connection: &Connection, edge: &Edge, refusal: Refusal) -> Exchange 
     // The page is for somebody whose cookies have grown too large, say: a browser names it among what it takes.
     let takes_pages = head.windows(9).any(|window| window.eq_ignore_ascii_case(b"text/html"));
     let host = field(head, b"host").and_then(routing::host).unwrap_or_default();
-    let table = edge.apps.pin();
+    let (table, ends) = (edge.apps.pin(), connection.ends());
     Exchange {
         request_id: headers::request_id(field(head, REQUEST_ID.as_bytes()), || fastrand::u64(..)),
         app: table.find(&host).cloned(),
@@ -76,7 +76,8 @@ fn exchange(connection: &Connection, edge: &Edge, refusal: Refusal) -> Exchange 
         method,
         path: String::from_utf8_lossy(path).into_owned(),
         caller: if takes_pages { Caller::Navigation } else { Caller::Api },
-        origin: Origin { client: connection.peer.ip().to_canonical(), secure: false, port: connection.local.port() },
+        origin: Origin { client: ends.peer.ip().to_canonical(), secure: ends.secured.is_some(), port: ends.local.port() },
+        tls: ends.secured.as_ref().map(|secured| secured.version),
         status: refusal.code.status(),
         code: Some(refusal.code),
         why: Some(refusal.why),

@@ -1,4 +1,4 @@
-//! The keys document: whole only, and secret. Without one, the edge makes a key of its own and keeps it.
+//! The keys document: whole only, and secret. Without one, the edge makes keys of its own and keeps them.
 
 use std::io;
 use std::path::Path;
@@ -15,12 +15,14 @@ use crate::live::Live;
 use crate::order::{Verdict, judge_whole};
 use crate::saved_state::Saved;
 use crate::sticky::CookieKeys;
+use crate::tls::TicketKeys;
 use crate::vitals::lock;
 
 /// The keys that this edge holds.
 #[derive(Debug)]
 pub struct HeldKeys {
     pub live: Arc<Live<CookieKeys>>,
+    pub tickets: Arc<Live<TicketKeys>>,
     state: Mutex<State>,
 }
 
@@ -35,18 +37,16 @@ struct State {
 const OWN: Stamp = Stamp { epoch: 0, generation: 0 };
 
 impl HeldKeys {
-    /// Loads the keys, or makes one and saves it, so that cookies hold over a restart.
+    /// Loads the keys, or makes them and saves them, so that cookies and session tickets hold over a restart.
     pub fn load(dir: &Path) -> io::Result<(Self, Vec<String>)> {
         let (mut saved, mut loaded) = Saved::open(dir, DocumentName::Keys)?;
         let (document, warnings) = loop {
             let mut warnings = std::mem::take(&mut loaded.warnings);
             let Some((stamp, text)) = loaded.snapshot.take() else {
-                let document = KeysDocument { cookie: vec![random_key()?], stamp: OWN, ticket: Vec::new() };
+                let document = KeysDocument { cookie: vec![random_key()?], stamp: OWN, ticket: vec![random_key()?] };
                 let json = serde_json::to_vec(&document)?;
                 if let Err(e) = saved.save_whole(OWN, |out| drop(out.write_all(&json))) {
-                    warnings.push(format!(
-                        "the edge's own cookie key was not saved, clients will be bound anew after a restart: {e}"
-                    ));
+                    warnings.push(format!("the edge's own keys were not saved, clients will be bound anew after a restart: {e}"));
                 }
                 break (document, warnings);
             };
@@ -59,8 +59,9 @@ impl HeldKeys {
             }
         };
         let live = Arc::new(Live::new(CookieKeys::new(&document)));
+        let tickets = Arc::new(Live::new(TicketKeys::new(&document)));
         let state = Mutex::new(State { document, saved, times: Times::default() });
-        Ok((Self { live, state }, warnings))
+        Ok((Self { live, tickets, state }, warnings))
     }
 
     pub fn put(&self, document: KeysDocument) -> Result<Applied, Refusal> {
@@ -74,6 +75,7 @@ impl HeldKeys {
             Verdict::Stale | Verdict::BaseMismatch => return Err(Refusal::Stale { current, attempted }),
         }
         self.live.publish(Arc::new(CookieKeys::new(&document)));
+        self.tickets.publish(Arc::new(TicketKeys::new(&document)));
         let json = serde_json::to_vec(&document).unwrap_or_default();
         state.document = document;
         state.times = Times { applied: Some(Timestamp::now()), saved: None, ..state.times };
@@ -100,7 +102,7 @@ impl HeldKeys {
         (Some(state.document.stamp).filter(|stamp| *stamp != OWN), state.times)
     }
 
-    /// A key that the edge made for itself is no document.
+    /// What the edge made for itself is no document.
     pub fn status(&self) -> DocumentStatus {
         let state = lock(&self.state);
         if state.document.stamp == OWN {

@@ -22,9 +22,27 @@ fn the_client_is_the_last_hop_that_is_not_trusted() {
         ("10.0.0.1", "1.1.1.1:4711", "1.1.1.1"),
         ("::ffff:10.0.0.1", "::ffff:1.1.1.1", "1.1.1.1"),
     ] {
-        let found = origin(peer.parse().unwrap(), 80, &headers(&[("x-forwarded-for", forwarded)]), &trusted);
+        let hop = Hop { peer: peer.parse().unwrap(), port: 80, secure: false };
+        let found = origin(hop, &headers(&[("x-forwarded-for", forwarded)]), &trusted);
         assert_eq!(found.client.to_string(), wanted, "{peer} says {forwarded:?}");
     }
+}
+
+#[test]
+fn a_connection_is_secure_by_itself_or_by_the_word_of_a_trusted_proxy() {
+    let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+    for (peer, secure, proto, wanted) in [
+        ("203.0.113.9", false, "https", (false, 8080)),
+        ("203.0.113.9", true, "http", (true, 443)),
+        ("10.0.0.1", false, "https", (true, 443)),
+        ("10.0.0.1", true, "http", (false, 8080)),
+    ] {
+        let hop = Hop { peer: peer.parse().unwrap(), port: 8080, secure };
+        let found = origin(hop, &headers(&[("x-forwarded-proto", proto)]), &trusted);
+        assert_eq!((found.secure, found.port), wanted, "{peer} {secure} says {proto}");
+    }
+    let hop = Hop { peer: "10.0.0.1".parse().unwrap(), port: 8443, secure: true };
+    assert!(origin(hop, &HeaderMap::new(), &trusted).secure);
 }
 
 #[test]

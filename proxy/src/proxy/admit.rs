@@ -11,7 +11,7 @@ use karman_contract::app::{AppState, Deny, Limits, Sticky};
 use karman_contract::code::Code;
 use pingora_proxy::Session;
 
-use super::{Proxy, connection};
+use super::{Proxy, ends};
 use crate::caller::{Caller, SockJsPart};
 use crate::clock;
 use crate::exchange::{Counted, Exchange};
@@ -50,7 +50,7 @@ impl Proxy {
 
     /// Counts the connection at its app, and asks an owner who has more than a fair share to give some back.
     fn share(&self, session: &mut Session, app: &App) -> Result<(), Code> {
-        let counted = connection(session).is_none_or(|connection| connection.serve(&app.vitals, app.wire.limits.connections));
+        let counted = ends(session).is_none_or(|ends| ends.serve(&app.vitals, app.wire.limits.connections));
         if !counted {
             session.set_keepalive(None);
             return Err(Code::OverLimit);

@@ -118,6 +118,7 @@ impl Proxy {
     async fn become_tunnel(&self, session: &mut Session, x: &mut Exchange, mut app: AppSession) -> Result<()> {
         let Some(answer) = app.resp_header() else { return Err(stop(x, Code::InstanceGarbage)) };
         let mut answer = answer.clone();
+        self.keep_secure(session, &mut answer, x)?;
         self.dress(&mut answer, x)?;
         // Counted before the client can know of it: whoever saw a 101 finds it in the numbers.
         let (Some(owner), Some(chosen)) = (&x.app, &x.chosen) else { return Err(stop(x, Code::Internal)) };

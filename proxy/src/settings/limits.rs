@@ -40,6 +40,19 @@ limits! {
     /// How long such a connection is kept. Node closes its own after 5 s: ours must go first.
     upstream_idle "upstream_idle_seconds": Duration = 4, 1..=3_600;
 
+    /// From accept to the end of a TLS handshake, waiting for its turn included.
+    handshake "handshake_seconds": Duration = 10, 1..=60;
+    /// TLS handshakes at once, from the ClientHello on; more wait.
+    handshakes "handshakes": usize = 4_096, 1..=1_000_000;
+    /// TLS handshakes from one client network (IPv4 /24, IPv6 /56); faster ones wait for their turn. 0: no limit.
+    handshakes_per_second_network "handshakes_per_second_network": usize = 500, 0..=1_000_000;
+    /// TLS handshakes for one name; faster ones wait for their turn. 0: no limit.
+    handshakes_per_second_name "handshakes_per_second_name": usize = 1_000, 0..=1_000_000;
+    /// Requests at once on one HTTP/2 connection.
+    http2_streams "http2_streams": usize = 100, 1..=1_000;
+    /// Requests that a client may take back on one HTTP/2 connection before the edge has taken them up.
+    http2_resets "http2_resets": usize = 20, 1..=1_000;
+
     /// From accept, or from the first byte after an idle time, to the end of a request's head.
     head "head_seconds": Duration = 15, 1..=300;
     /// How long nothing may move of a body, or of an answer, while we wait for the client to send or take it.

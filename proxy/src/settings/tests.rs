@@ -49,7 +49,6 @@ fn every_section_becomes_ready_types() {
     assert_eq!(settings.limits.connections, 5);
     assert_eq!(settings.limits.grace, Duration::from_secs(1));
     assert_eq!(settings.limits.tries, Limits::default().tries);
-    assert_eq!(settings.not_yet(), ["listen.https"]);
 }
 
 #[test]
@@ -66,7 +65,6 @@ fn only_an_address_is_required() {
     assert_eq!(settings.log, Log { access: Destination::Stdout, level: Level::INFO });
     assert!(!settings.show_instance);
     assert_eq!(settings.limits, Limits::default());
-    assert!(settings.not_yet().is_empty());
 }
 
 #[test]

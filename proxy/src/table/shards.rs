@@ -38,6 +38,14 @@ impl<K: Eq + Hash + Clone, V: Clone> Shards<K, V> {
         self.shards.get(self.shard(key))?.get(key)
     }
 
+    /// The value with the key as it stands in the map.
+    pub fn entry<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<(&K, &V)>
+    where
+        K: Borrow<Q>,
+    {
+        self.shards.get(self.shard(key))?.get_key_value(key)
+    }
+
     /// Returns what stood there before.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         let shard = self.shard(&key);

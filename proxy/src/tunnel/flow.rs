@@ -6,9 +6,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::frames::Frames;
+use crate::socket::Socket;
 use crate::vitals::ClosedBy;
 
 /// What one read moves at most; also the most that is held of a direction whose reader is slow.
@@ -73,8 +73,8 @@ impl Flow {
     pub(super) fn pump(
         &mut self,
         cx: &mut Context<'_>,
-        from: &mut TcpStream,
-        to: &mut TcpStream,
+        from: &mut Socket,
+        to: &mut Socket,
         keeps_writer: bool,
     ) -> Poll<Result<(), Broken>> {
         loop {
@@ -93,7 +93,7 @@ impl Flow {
 
     /// Moves no more than belongs to the frame that has begun. Ready when the direction stands between
     /// frames and all is sent, or when it broke.
-    pub(super) fn finish_frame(&mut self, cx: &mut Context<'_>, from: &mut TcpStream, to: &mut TcpStream) -> Poll<()> {
+    pub(super) fn finish_frame(&mut self, cx: &mut Context<'_>, from: &mut Socket, to: &mut Socket) -> Poll<()> {
         loop {
             if ready!(self.poll_send(cx, to)).is_err() {
                 return Poll::Ready(());
@@ -106,13 +106,7 @@ impl Flow {
     }
 
     /// Reads once, and writes of it what the other side takes.
-    fn poll_move(
-        &mut self,
-        cx: &mut Context<'_>,
-        from: &mut TcpStream,
-        to: &mut TcpStream,
-        most: usize,
-    ) -> Poll<Result<(), Broken>> {
+    fn poll_move(&mut self, cx: &mut Context<'_>, from: &mut Socket, to: &mut Socket, most: usize) -> Poll<Result<(), Broken>> {
         // On the stack: nothing is kept of a tunnel in which nothing moves.
         let mut chunk = [MaybeUninit::<u8>::uninit(); CHUNK];
         let mut chunk = ReadBuf::uninit(chunk.get_mut(..most).unwrap_or_default());
@@ -132,8 +126,8 @@ impl Flow {
         Poll::Ready(Ok(()))
     }
 
-    /// Ready when nothing waits to be sent.
-    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, to: &mut TcpStream) -> Poll<io::Result<()>> {
+    /// Ready when nothing waits to be sent, neither here nor in the other side's TLS.
+    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, to: &mut Socket) -> Poll<io::Result<()>> {
         while let Some(rest) = self.unsent.get(self.sent..).filter(|rest| !rest.is_empty()) {
             let written = ready!(Pin::new(&mut *to).poll_write(cx, rest))?;
             if written == 0 {
@@ -145,6 +139,6 @@ impl Flow {
             self.unsent = Vec::new();
             self.sent = 0;
         }
-        Poll::Ready(Ok(()))
+        Pin::new(&mut *to).poll_flush(cx)
     }
 }

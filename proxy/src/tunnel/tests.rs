@@ -1,7 +1,7 @@
 //! Tunnels over real sockets.
 
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::*;
@@ -29,8 +29,8 @@ async fn rig(early_from_client: &[u8], early_from_app: &[u8]) -> Rig {
     let (from_client, from_app) = (early_from_client.to_vec(), early_from_app.to_vec());
     let carried = Arc::clone(&tunnel);
     let task = tokio::spawn(async move {
-        let client = Side { socket: client_side, early: from_client };
-        carried.carry(client, Side { socket: app_side, early: from_app }).await.0
+        let client = Side { socket: Socket::Plain(client_side), early: from_client };
+        carried.carry(client, Side { socket: Socket::Plain(app_side), early: from_app }).await.0
     });
     Rig { client, app, tunnel, task }
 }

@@ -39,6 +39,7 @@ pub struct Edge {
     pub dir: tempfile::TempDir,
     pub process: Child,
     pub http: SocketAddr,
+    pub https: SocketAddr,
     pub probe: SocketAddr,
     /// One process has counted all that happened.
     has_own_books: bool,
@@ -51,7 +52,7 @@ impl Edge {
 
     /// `settings` are further lines of the settings file.
     pub async fn start_with(settings: &str) -> Self {
-        Self::start_as("listen: {http: [\"127.0.0.1:0\"]}", settings).await
+        Self::start_as("listen: {http: [\"127.0.0.1:0\"], https: [\"127.0.0.1:0\"]}", settings).await
     }
 
     /// `listen` is the line of the settings file that says where clients come in.
@@ -69,7 +70,7 @@ impl Edge {
         std::fs::write(dir.path().join("edge.yaml"), text).unwrap();
         let unbound = SocketAddr::from(([127, 0, 0, 1], 0));
         let process = spawn(&dir.path().join("edge.yaml"), &[]);
-        let mut edge = Self { dir, process, http: unbound, probe: unbound, has_own_books: true };
+        let mut edge = Self { dir, process, http: unbound, https: unbound, probe: unbound, has_own_books: true };
         edge.until_up().await;
         edge
     }
@@ -102,6 +103,8 @@ impl Edge {
         .await;
         let status = self.admin("GET", "/v1/status", "").await.json();
         self.http = status["bound"]["http"][0].as_str().unwrap().parse().unwrap();
+        // Not every test asks for it.
+        self.https = status["bound"]["https"][0].as_str().map_or(self.https, |address| address.parse().unwrap());
         self.probe = status["bound"]["probe"].as_str().unwrap().parse().unwrap();
     }
 
@@ -144,6 +147,15 @@ impl Edge {
         self.put_app(&instances_json(instances), "").await;
     }
 
+    /// Puts these certificates: each an id, and what [`Authority::issue`](crate::authority::Authority::issue) gives.
+    pub async fn put_certificates(&self, certificates: &[(&str, Value)]) -> Answer {
+        let certificates: serde_json::Map<_, _> =
+            certificates.iter().map(|(id, item)| ((*id).to_owned(), item.clone())).collect();
+        let generation = self.generation_of("certificates").await + 1;
+        let body = serde_json::json!({"generation": generation, "certificates": certificates, "force": true});
+        self.admin("PUT", "/v1/certificates", &body.to_string()).await
+    }
+
     /// `more` are further fields of the app, each with a comma before it.
     pub async fn put_app(&self, instances: &str, more: &str) {
         let generation = self.generation().await + 1;
@@ -153,7 +165,11 @@ impl Edge {
     }
 
     pub async fn generation(&self) -> u64 {
-        self.admin("GET", "/v1/status", "").await.json()["documents"]["apps"]["generation"].as_u64().unwrap_or(0)
+        self.generation_of("apps").await
+    }
+
+    pub async fn generation_of(&self, document: &str) -> u64 {
+        self.admin("GET", "/v1/status", "").await.json()["documents"][document]["generation"].as_u64().unwrap_or(0)
     }
 
     /// What is live about an instance of `todos`.

@@ -1,0 +1,90 @@
+//! A socket, plain or in TLS: what connections and tunnels read from and write to.
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+/// A TCP socket. What TLS needs beside it is large, and boxed so that a plain one stays small.
+#[derive(Debug)]
+pub enum Socket {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Socket {
+    /// Has the kernel tell of the socket the thread that this is called on.
+    pub fn move_here(self) -> io::Result<Self> {
+        match self {
+            Self::Plain(socket) => Ok(Self::Plain(TcpStream::from_std(socket.into_std()?)?)),
+            Self::Tls(mut socket) => {
+                // What rustls keeps cannot be given another socket, but for another handle on the same one.
+                let (old, _) = socket.get_mut();
+                let handle = old.as_fd().try_clone_to_owned()?;
+                *old = TcpStream::from_std(handle.into())?;
+                Ok(Self::Tls(socket))
+            }
+        }
+    }
+
+    /// Makes the end of the socket a reset.
+    pub fn set_zero_linger(&self) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.set_zero_linger(),
+            Self::Tls(socket) => socket.get_ref().0.set_zero_linger(),
+        }
+    }
+
+    fn io(self: Pin<&mut Self>) -> Pin<&mut dyn Io> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket),
+            Self::Tls(socket) => Pin::new(&mut **socket),
+        }
+    }
+}
+
+trait Io: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Io for T {}
+
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        match self {
+            Self::Plain(socket) => socket.as_raw_fd(),
+            Self::Tls(socket) => socket.get_ref().0.as_raw_fd(),
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.io().poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.io().poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.io().poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        // rustls puts the pieces into one record.
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io().poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io().poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,253 @@
+//! TLS to clients: from the first byte to a connection of which is known by what name it came.
+//!
+//! The ClientHello is read before anything is decided, so that a name nobody has costs no signature
+//! and a storm of one tenant waits its turn before it costs one.
+
+mod outcome;
+mod pace;
+mod tickets;
+
+use std::fmt::{self, Debug};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use karman_contract::event::EventKind;
+use karman_contract::name::Host;
+use rustls::crypto::aws_lc_rs;
+use rustls::server::{Acceptor, ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
+use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
+
+pub use self::outcome::{Outcome, Outcomes};
+use self::pace::Paces;
+pub use self::tickets::TicketKeys;
+use self::tickets::Tickets;
+use crate::certificates::{Certificate, Certificates};
+use crate::clock;
+use crate::edge::Edge;
+use crate::events::About;
+use crate::live::Live;
+use crate::settings::Limits;
+use crate::table::Apps;
+
+const HTTP_1: &[u8] = b"http/1.1";
+const HTTP_2: &[u8] = b"h2";
+/// The protocol of a tls-alpn-01 challenge (RFC 8737 section 6.2).
+const ACME: &[u8] = b"acme-tls/1";
+
+/// A record with the fatal alert `unrecognized_name` (RFC 6066 section 3, RFC 8446 section 6).
+const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
+
+/// What rustls may hold of a connection in each direction while the other end is slow, in bytes.
+const BUFFER_BYTES_MAX: usize = 16 * 1024;
+
+/// How a secured connection came to be.
+pub struct Secured {
+    /// As the access log has it.
+    pub version: &'static str,
+    pub http2: bool,
+    /// What the client was shown: no other host may be asked for here.
+    pub certificate: Arc<Certificate>,
+}
+
+impl Debug for Secured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TLS {} with {:?}", self.version, self.certificate)
+    }
+}
+
+/// What all handshakes share.
+#[derive(Debug)]
+pub struct Tls {
+    /// Everything but the certificate.
+    config: ServerConfig,
+    slots: Semaphore,
+    networks: Paces<IpAddr>,
+    names: Paces<Box<str>>,
+    /// Hosts that were asked for without having a certificate, as far as an event told of them.
+    missing: Paces<Box<str>>,
+    pub outcomes: Outcomes,
+}
+
+/// How often an event tells that a host has no certificate: at most once in this many seconds for each.
+const MISSING_TOLD_EVERY_SECONDS: f64 = 3_600.0;
+
+/// An open door: which certificate, and for what.
+enum Answer {
+    Serve(Arc<Certificate>, Arc<CertifiedKey>),
+    Prove(Arc<CertifiedKey>),
+}
+
+impl Tls {
+    /// Installs nothing: the provider is named here, and there is no other in the process.
+    pub fn new(limits: &Limits, keys: Arc<Live<TicketKeys>>) -> Result<Self, rustls::Error> {
+        let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(&[&TLS13, &TLS12])?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(Nobody));
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.ticketer = Arc::new(Tickets::new(keys));
+        Ok(Self {
+            config,
+            slots: Semaphore::new(limits.handshakes),
+            networks: Paces::new(limits.handshakes_per_second_network as f64),
+            names: Paces::new(limits.handshakes_per_second_name as f64),
+            missing: Paces::new(1.0 / MISSING_TOLD_EVERY_SECONDS),
+            outcomes: Outcomes::default(),
+        })
+    }
+
+    /// Shakes hands, or counts why not. `None`: the client has its alert, or is gone.
+    pub async fn accept(
+        &self,
+        edge: &Edge,
+        socket: TcpStream,
+        peer: SocketAddr,
+        local: SocketAddr,
+    ) -> Option<(TlsStream<TcpStream>, Secured)> {
+        let deadline = Instant::now() + edge.settings.limits.handshake;
+        match self.shake_hands(edge, socket, peer, local, deadline).await {
+            Ok((stream, secured)) => {
+                let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+                self.outcomes.count(if resumed { Outcome::Resumed } else { Outcome::Full });
+                Some((stream, secured))
+            }
+            Err(outcome) => {
+                self.outcomes.count(outcome);
+                None
+            }
+        }
+    }
+
+    async fn shake_hands(
+        &self,
+        edge: &Edge,
+        socket: TcpStream,
+        peer: SocketAddr,
+        local: SocketAddr,
+        deadline: Instant,
+    ) -> Result<(TlsStream<TcpStream>, Secured), Outcome> {
+        self.turn(&self.networks, network(peer.ip()), deadline).await?;
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), socket);
+        let hello = timeout_at(deadline, hello).await.map_err(|_| Outcome::TimedOut)?.map_err(|_| Outcome::Failed)?;
+        let name = asked_for(&hello.client_hello(), local);
+        self.turn(&self.names, name.as_str().into(), deadline).await?;
+        let slot = timeout_at(deadline, self.slots.acquire()).await.map_err(|_| Outcome::OverLimit)?;
+        // After the wait: from the answer to a change on, only what the change brought is shown.
+        let answer = answer(&edge.certificates.pin(), &name, &hello.client_hello());
+        let (stream, certificate) = match answer {
+            Some(Answer::Serve(certificate, pair)) => (self.finish(hello, pair, &[HTTP_2, HTTP_1], deadline).await?, certificate),
+            Some(Answer::Prove(pair)) => {
+                let mut stream = self.finish(hello, pair, &[ACME], deadline).await?;
+                let _ = timeout_at(deadline, stream.shutdown()).await;
+                return Err(Outcome::Challenge);
+            }
+            None => return Err(self.refuse(edge, &edge.apps.pin(), hello, &name, deadline).await),
+        };
+        drop(slot);
+        let session = stream.get_ref().1;
+        let version = if session.protocol_version() == Some(ProtocolVersion::TLSv1_2) { "1.2" } else { "1.3" };
+        let http2 = session.alpn_protocol() == Some(HTTP_2);
+        Ok((stream, Secured { version, http2, certificate }))
+    }
+
+    async fn turn<K: Eq + std::hash::Hash>(&self, paces: &Paces<K>, key: K, deadline: Instant) -> Result<(), Outcome> {
+        let patience = deadline.saturating_duration_since(Instant::now());
+        let wait = paces.book(key, clock::now(), patience).ok_or(Outcome::OverLimit)?;
+        if !wait.is_zero() {
+            sleep(wait).await;
+        }
+        Ok(())
+    }
+
+    async fn finish(
+        &self,
+        hello: StartHandshake<TcpStream>,
+        pair: Arc<CertifiedKey>,
+        protocols: &[&[u8]],
+        deadline: Instant,
+    ) -> Result<TlsStream<TcpStream>, Outcome> {
+        let mut config = self.config.clone();
+        config.cert_resolver = Arc::new(This(pair));
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        let done = hello.into_stream_with(Arc::new(config), |session| session.set_buffer_limit(Some(BUFFER_BYTES_MAX)));
+        timeout_at(deadline, done).await.map_err(|_| Outcome::TimedOut)?.map_err(|_| Outcome::Failed)
+    }
+
+    /// Says that there is nobody of this name, and remembers if there should be.
+    async fn refuse(
+        &self,
+        edge: &Edge,
+        apps: &Apps,
+        mut hello: StartHandshake<TcpStream>,
+        name: &str,
+        deadline: Instant,
+    ) -> Outcome {
+        let _ = timeout_at(deadline, hello.io.write_all(&UNRECOGNIZED_NAME)).await;
+        let _ = timeout_at(deadline, hello.io.shutdown()).await;
+        let Some(app) = apps.find(name) else { return Outcome::UnknownName };
+        if self.missing.book(name.into(), clock::now(), std::time::Duration::ZERO).is_some() {
+            let host = name.parse::<Host>().ok();
+            edge.events.tell(EventKind::CertificateMissing, About { app: Some(app.id.clone()), host, ..About::default() });
+        }
+        Outcome::CertificateMissing
+    }
+}
+
+impl Outcomes {
+    fn count(&self, outcome: Outcome) {
+        self.of(outcome).fetch_add(1, Relaxed);
+    }
+}
+
+/// The name that the client asks for: without one, the address that it connected to is one.
+fn asked_for(hello: &ClientHello<'_>, local: SocketAddr) -> String {
+    match hello.server_name() {
+        Some(name) => name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase(),
+        None => local.ip().to_canonical().to_string(),
+    }
+}
+
+fn answer(table: &Certificates, name: &str, hello: &ClientHello<'_>) -> Option<Answer> {
+    if hello.alpn().is_some_and(|mut protocols| protocols.any(|protocol| protocol == ACME)) {
+        return table.challenge(name).map(Answer::Prove);
+    }
+    let certificate = table.find(name, hello.signature_schemes())?;
+    Some(Answer::Serve(Arc::clone(certificate), Arc::clone(certificate.ready()?)))
+}
+
+/// The network that a client counts for: a /24, or the /56 that a household gets.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4((u32::from(address) & !0xff).into()),
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 72 << 72).into()),
+    }
+}
+
+/// The certificate that was chosen for a handshake.
+#[derive(Debug)]
+struct This(Arc<CertifiedKey>);
+
+impl ResolvesServerCert for This {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+}
+
+/// Stands in the configuration until a certificate is chosen.
+#[derive(Debug)]
+struct Nobody;
+
+impl ResolvesServerCert for Nobody {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        None
+    }
+}
