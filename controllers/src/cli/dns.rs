@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::Place;
+use crate::certificates::txt::{Provider, Txt};
 use crate::dns::controller::Options;
 use crate::dns::plan::Policy;
 use crate::dns::run::{self, Asked};
@@ -14,6 +15,30 @@ pub(super) enum Dns {
     Plan(Terms),
     /// Make the zone's records what platform.yaml says
     Apply(Apply),
+    /// Present, wait for or remove one value of a dns-01 challenge: what 'certificates.dns.hook' may be
+    Challenge(Challenge),
+}
+
+#[derive(Args)]
+pub(super) struct Challenge {
+    #[command(flatten)]
+    place: Place,
+
+    #[arg(value_enum)]
+    step: Step,
+
+    /// The name of the TXT record, such as _acme-challenge.apps.example.com
+    name: String,
+
+    /// The value that the CA looks for
+    value: String,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Step {
+    Present,
+    Wait,
+    Remove,
 }
 
 #[derive(Args)]
@@ -60,6 +85,15 @@ impl Dns {
     pub(super) async fn run(self) -> Result<(), Failure> {
         match self {
             Self::Plan(terms) => run::plan(&terms.place.store()?, &terms.ready(false)).await,
+            Self::Challenge(Challenge { place, step, name, value }) => {
+                let (challenges, txt) = (run::challenges(&place.store()?).await?, Txt { name, value });
+                let provider: &dyn Provider = &challenges;
+                match step {
+                    Step::Present => provider.present(&txt).await,
+                    Step::Wait => provider.wait(&txt).await,
+                    Step::Remove => provider.clean_up(&txt).await,
+                }
+            }
             Self::Apply(Apply { terms, force, watch: false }) => run::apply(&terms.place.store()?, &terms.ready(force)).await,
             Self::Apply(Apply { terms, force, watch: true }) => run::watch(&terms.place.store()?, &terms.ready(force)).await,
         }

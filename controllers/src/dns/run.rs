@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{info, warn};
 
 use super::calls::{Calls, Pace};
+use super::challenge::Challenges;
 use super::controller::{Controller, Options, Pass, Trouble, Wish};
 use super::guard::Held;
 use super::record::Name;
@@ -81,6 +82,12 @@ pub async fn apply(store: &Place, asked: &Asked) -> Result<(), Failure> {
         true => Ok(()),
         false => Err(Failure::new(Exit::Data, "the zone is not as it is wanted: what is marked with '!' was left alone")),
     }
+}
+
+/// What presents challenges in the platform's zone.
+pub async fn challenges(store: &Place) -> Result<Challenges, Failure> {
+    let wish = wish(store.open().await?.as_ref()).await?;
+    Ok(Challenges::new(calls().await, &wish.settings.zone))
 }
 
 /// Keeps it so until the process is told to stop. Takes over where another one stops.

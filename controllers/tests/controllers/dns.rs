@@ -201,6 +201,13 @@ async fn challenges_stand_side_by_side_and_are_known_to_be_everywhere() {
     let mut challenges = Challenges::new(lab.calls(), &lab.zone);
     challenges.poll = Duration::from_millis(50);
     let name = Name::of_service("_acme-challenge.apps.example.com");
+    // As a hook of the certificates controller: each step in a process of its own.
+    for step in ["present", "wait", "remove"] {
+        let ran = lab.karman(&["dns", "challenge", step, name.as_str(), "by-hook"]);
+        assert_eq!(ran.code, 0, "{step}: {ran:?}");
+        let present = lab.sets().await.iter().any(|set| set.name().starts_with("_acme-challenge"));
+        assert_eq!(present, step != "remove", "{step}");
+    }
     let values = async || {
         let sets = lab.sets().await;
         let mut values: Vec<_> = sets
