@@ -17,6 +17,9 @@ use crate::framing::Framing;
 /// Read at once when a head is awaited: most fit. It stands on the stack, so that waiting costs no memory.
 const READ_BYTES: usize = 4_096;
 
+/// Read at once of a body.
+const BODY_READ_BYTES: usize = 16_384;
+
 impl Connection {
     /// What was read and belongs to no session yet.
     pub fn ahead(&self) -> &[u8] {
@@ -71,14 +74,16 @@ impl Connection {
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let room = self.framing.room(buf.remaining());
-        let mut body = ReadBuf::new(buf.initialize_unfilled_to(room));
+        let room = self.framing.room(buf.remaining()).min(BODY_READ_BYTES);
+        // By way of the stack: pages of pingora's 64 KiB that no byte of a body came into are never touched.
+        let mut bytes = [const { MaybeUninit::uninit() }; BODY_READ_BYTES];
+        let mut body = ReadBuf::uninit(bytes.get_mut(..room).unwrap_or_default());
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut body))?;
         let read = body.filled();
         self.reading.moved(read.len());
         let taken = take(&mut self.framing, &mut self.fault, read)?;
         self.ahead.extend_from_slice(read.get(taken..).unwrap_or_default());
-        buf.advance(taken);
+        buf.put_slice(read.get(..taken).unwrap_or_default());
         Poll::Ready(Ok(()))
     }
 
