@@ -1,13 +1,17 @@
 //! Every scenario of the lab: one small file each, which names the question that it answers.
 
+mod bodies;
 mod crash;
 mod deltas;
 mod drain;
 mod flash;
 mod floods;
 mod http;
+mod neighbour;
+mod slow;
 mod sockets;
 mod tables;
+mod upgrade;
 mod visits;
 
 use crate::lab::Scenario;
@@ -18,6 +22,10 @@ pub(crate) const ALL: &[&Scenario] = &[
     &flash::SCENARIO,
     &floods::SCENARIO,
     &sockets::SCENARIO,
+    &bodies::SCENARIO,
+    &slow::SCENARIO,
+    &neighbour::SCENARIO,
+    &upgrade::SCENARIO,
     &visits::COLD,
     &visits::DEPLOY,
     &tables::SCENARIO,

@@ -1,0 +1,61 @@
+//! Does one app's storm cost another app's users anything?
+
+use std::io;
+use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
+
+use crate::contender::{Karman, Kind};
+use crate::lab::{Reading, Scenario, Turn, Unit};
+use crate::load::pace::{self, Asked, Noted};
+use crate::sample::Sample;
+
+pub(crate) const SCENARIO: Scenario = Scenario {
+    name: "neighbour",
+    question: "One app storms: 3,000 requests a second to an instance that takes a second for each. What does its neighbour's p99 become?",
+    contenders: &[Kind::Karman],
+    measure,
+    plots: &[],
+    remarks: &[],
+};
+
+const QUIET: &str = "quiet.example.com";
+const NOISY: &str = "noisy.example.com";
+const QUIET_PER_SECOND: f64 = 200.0;
+const NOISY_PER_SECOND: f64 = 3_000.0;
+const NOISY_CONNECTIONS: u32 = 400;
+
+fn measure(turn: &Turn) -> io::Result<Reading> {
+    let (quiet, noisy) = (Sample::start("quiet")?, Sample::start("noisy")?);
+    let karman = Karman::start()?;
+    karman.put_apps(
+        1,
+        &format!(
+            r#""quiet":{{"hosts":["{QUIET}"],"instances":{{"a":{{"address":"{}"}}}}}},
+            "noisy":{{"hosts":["{NOISY}"],"instances":{{"a":{{"address":"{}"}}}},"limits":{{"requests_in_flight":200,"queue":100}}}}"#,
+            quiet.address, noisy.address
+        ),
+    )?;
+    let time = Duration::from_millis(u64::from(turn.scaled(4_000, 500)));
+    let calm = ask(karman.http, QUIET, "/api/instance", 4, QUIET_PER_SECOND, time);
+    let (stormy, storm) = thread::scope(|scope| {
+        let rate = NOISY_PER_SECOND * turn.scale.max(0.1);
+        let storm = scope.spawn(move || ask(karman.http, NOISY, "/api/slow?ms=1000", NOISY_CONNECTIONS, rate, time));
+        let stormy = ask(karman.http, QUIET, "/api/instance", 4, QUIET_PER_SECOND, time);
+        storm.join().map(|storm| (stormy, storm)).map_err(|_| io::Error::other("the storm panicked"))
+    })?;
+    let mut reading = Reading::default();
+    reading.put_latency("the neighbour in the calm,", &calm.latency);
+    reading.put_latency("the neighbour in the storm,", &stormy.latency);
+    reading.put("the neighbour's requests lost", Unit::Count, (calm.failed() + stormy.failed()) as f64);
+    reading.put("the storm, answered", Unit::Count, storm.answered() as f64);
+    for (kind, count) in storm.errors {
+        reading.count_error(format!("the storm: {kind}"), count);
+    }
+    Ok(reading)
+}
+
+fn ask(address: SocketAddr, host: &str, path: &str, connections: u32, rate: f64, time: Duration) -> Noted {
+    let asked = Asked { host: host.to_owned(), ..Asked::get(address, path) };
+    pace::steady(&asked, connections, rate, time)
+}
