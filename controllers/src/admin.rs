@@ -15,7 +15,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use karman_contract::answer::{Applied, Refusal};
 use karman_contract::app::App;
-use karman_contract::document::{Delta, DocumentName, Item, Stamp, write_items};
+use karman_contract::document::{Delta, DocumentName, Item, KeysDocument, Stamp, write_items};
 use karman_contract::drain::DrainOrder;
 use karman_contract::name::AppId;
 use karman_contract::read::{At, Reason, parse_json};
@@ -115,6 +115,12 @@ impl Admin {
     pub async fn patch<I: Item>(&self, delta: &Delta<I>) -> Result<Applied, AdminError> {
         let body = serde_json::to_vec(delta).map_err(|error| AdminError::Strange(error.to_string()))?;
         self.change(Method::PATCH, I::DOCUMENT, body).await
+    }
+
+    /// Replaces the keys.
+    pub async fn put_keys(&self, document: &KeysDocument) -> Result<Applied, AdminError> {
+        let body = serde_json::to_vec(document).map_err(|error| AdminError::Strange(error.to_string()))?;
+        self.change(Method::PUT, DocumentName::Keys, body).await
     }
 
     /// Tells the proxy what it should have; the answer names what is not so.

@@ -86,6 +86,11 @@ impl Catalog {
         pages.collect()
     }
 
+    /// The entries of a kind that are in use.
+    pub fn good_of_kind(&self, kind: Kind) -> impl Iterator<Item = (&Key, &Arc<Entry>)> {
+        self.of_kind(kind).filter_map(|(key, slot)| Some((key, slot.good.as_ref()?)))
+    }
+
     /// What is wrong in the store, by the entry that it is wrong in.
     pub fn mistakes(&self) -> &BTreeMap<Key, FileMistakes> {
         &self.mistakes

@@ -10,7 +10,7 @@ use karman_contract::name::AppId;
 use crate::failure::{Exit, Failure};
 use crate::publish::outcome::counted;
 use crate::publish::target::Target;
-use crate::{publish, store, up, verbs};
+use crate::{publish, sealing, store, up, verbs};
 
 mod apps;
 mod dns;
@@ -99,6 +99,10 @@ struct Publish {
     /// What a single edge is called in the store's status [default: the host's name]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+
+    /// The file with the key that secrets are sealed with [default: KARMAN_KEY_FILE, else store.key in the store's directory or here]
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
 
     /// Say that a mass removal is meant, or that this store is right although the proxy is ahead of it
     #[arg(long)]
@@ -281,12 +285,14 @@ impl Verb {
 
 impl Publish {
     fn ready(self) -> Result<publish::Options, Failure> {
-        let Self { place, edge, name, accept, once, .. } = self;
+        let Self { place, edge, name, accept, once, key_file, .. } = self;
         let targets = if edge.is_empty() { vec![Target::Socket(place.socket())] } else { edge };
         if name.is_some() && targets.len() > 1 {
             return Err(Failure::usage("--name is for one edge: of several each is called by its host"));
         }
-        Ok(publish::Options { store: place.store()?, targets, name, accept, once })
+        let store = place.store()?;
+        let key_file = sealing::key_file(key_file, &store);
+        Ok(publish::Options { store, targets, name, accept, once, key_file })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The controller `publish`: keeps proxies at what the store says.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,12 +16,14 @@ pub mod decide;
 pub mod edge;
 pub mod exceptions;
 pub mod intake;
+pub mod keys;
 pub mod ledger;
 pub mod lifeline;
 pub mod outcome;
 pub mod post;
 pub mod publisher;
 pub mod report;
+pub mod secrets;
 pub mod send;
 pub mod ssh;
 pub mod target;
@@ -39,6 +42,8 @@ pub struct Options {
     pub name: Option<String>,
     pub accept: bool,
     pub once: bool,
+    /// With what secrets are opened.
+    pub key_file: PathBuf,
 }
 
 impl Options {

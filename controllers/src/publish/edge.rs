@@ -6,11 +6,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use karman_contract::answer::Refusal;
 use karman_contract::app::App;
-use karman_contract::document::{DocumentName, Item, Page, Stamp};
+use karman_contract::document::{Certificate, DocumentName, Item, Page, Stamp};
 use karman_contract::status::{Confirm, Confirmed, Status};
 
 use super::decide::{Has, Held};
 use super::exceptions::Exceptions;
+use super::keys::HasKeys;
 use super::ledger::Shared;
 use super::outcome::{Change, Trouble};
 use super::send::{Unsent, send};
@@ -29,6 +30,8 @@ pub struct Edge {
     stamp: Stamp,
     apps: Has<App>,
     pages: Has<Page>,
+    certificates: Has<Certificate>,
+    keys: HasKeys,
     exceptions: Exceptions,
     /// The epoch under which this process brought the proxy up to date. Whoever else writes to it
     /// then is not the store, and the store goes past it.
@@ -46,6 +49,8 @@ impl Edge {
             stamp: Stamp::default(),
             apps: Has::Nothing,
             pages: Has::Nothing,
+            certificates: Has::Nothing,
+            keys: HasKeys::default(),
             exceptions: Exceptions::default(),
             led_epoch: None,
             started_at: None,
@@ -72,7 +77,12 @@ impl Edge {
 
     /// The generation of each document that the proxy is known to have as we want it.
     pub fn stamps(&self) -> BTreeMap<DocumentName, Stamp> {
-        let stamps = [(DocumentName::Apps, self.apps.stamp()), (DocumentName::Pages, self.pages.stamp())];
+        let stamps = [
+            (DocumentName::Apps, self.apps.stamp()),
+            (DocumentName::Pages, self.pages.stamp()),
+            (DocumentName::Certificates, self.certificates.stamp()),
+            (DocumentName::Keys, self.keys.stamp()),
+        ];
         stamps.into_iter().filter_map(|(document, stamp)| Some((document, stamp?))).collect()
     }
 
@@ -95,11 +105,13 @@ impl Edge {
         if accept {
             self.exceptions.allow_removal();
         }
+        // First what hosts need to be served over TLS. An app is served without it, so it goes on all the same.
+        let secrets = self.sync_secrets(wanted, accept).await;
         // First the pages, then the apps that name them. Without its page an app is served all the same.
         let pages = self.sync_pages(wanted).await;
         let change = self.sync_apps(wanted, accept).await?;
         self.led_epoch = Some(self.stamp.epoch);
-        pages.map(|()| change)
+        secrets.and(pages).map(|()| change)
     }
 
     /// Learns who the proxy is and what it has.
@@ -107,10 +119,11 @@ impl Edge {
         let status = self.admin.status().await?;
         let document = |name| status.documents.get(&name).cloned().unwrap_or_default();
         let (apps, pages) = (document(DocumentName::Apps), document(DocumentName::Pages));
+        let (certificates, keys) = (document(DocumentName::Certificates), document(DocumentName::Keys));
 
         // Another edge of this publisher may have gone past its own proxy meanwhile.
         self.stamp = self.stamp.max(self.ledger.stamp().await);
-        for stamp in [apps.stamp, pages.stamp].into_iter().flatten() {
+        for stamp in [apps.stamp, pages.stamp, certificates.stamp, keys.stamp].into_iter().flatten() {
             if stamp <= self.stamp || self.led_epoch == Some(stamp.epoch) {
                 continue;
             }
@@ -127,11 +140,36 @@ impl Edge {
         let supposed = self.exceptions.apply(&wanted.apps, &self.apps.items()).into();
         self.apps = Has::recognized(apps.stamp, apps.hash.as_deref(), &supposed);
         self.pages = Has::recognized(pages.stamp, pages.hash.as_deref(), &Arc::clone(&wanted.pages).into());
+        let supposed = wanted.secrets.certificates.clone().unwrap_or_default();
+        self.certificates = Has::recognized(certificates.stamp, certificates.hash.as_deref(), &supposed);
+        self.keys.met(&keys);
         if self.started_at.replace(status.started_at) != Some(status.started_at) {
             self.exceptions.forget();
         }
         self.status = Some(status);
         Ok(())
+    }
+
+    /// The keys, then the certificates. A proxy that does not act on certificates yet gets none.
+    async fn sync_secrets(&mut self, wanted: &Wanted, accept: bool) -> Result<(), Trouble> {
+        if let Some(keys) = &wanted.secrets.keys {
+            self.keys.sync(keys, &self.admin, (&mut self.stamp, &self.ledger)).await?;
+        }
+        let not_yet = |status: &Status| status.not_yet.iter().any(|field| field == "certificates");
+        let Some(content) = wanted.secrets.certificates.as_ref().filter(|_| !self.status.as_ref().is_none_or(not_yet)) else {
+            return Ok(());
+        };
+        for _ in 0..TRIES_MAX {
+            match send(&self.admin, &mut self.certificates, content, (&mut self.stamp, &self.ledger), accept).await {
+                Ok(_) => return Ok(()),
+                Err(Unsent::Again) => {}
+                Err(Unsent::Refused(refusal)) => {
+                    return Err(Trouble::Problem(format!("the proxy refused the certificates: {refusal}")));
+                }
+                Err(Unsent::Trouble(trouble)) => return Err(trouble),
+            }
+        }
+        Err(Trouble::Problem("the proxy's certificates change under our hands: is there another publisher?".to_owned()))
     }
 
     async fn sync_pages(&mut self, wanted: &Wanted) -> Result<(), Trouble> {
@@ -216,6 +254,12 @@ impl Edge {
         }
         if let Some(held) = self.pages.held() {
             confirm.insert(DocumentName::Pages, confirmed(held.stamp, held.content.clone()).await?);
+        }
+        if let Some(held) = self.certificates.held() {
+            confirm.insert(DocumentName::Certificates, confirmed(held.stamp, held.content.clone()).await?);
+        }
+        if let Some(keys) = self.keys.confirmed() {
+            confirm.insert(DocumentName::Keys, keys);
         }
         let differs = self.admin.confirm(&Confirm(confirm)).await?;
         if !differs.is_empty() {

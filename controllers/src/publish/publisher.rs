@@ -11,6 +11,7 @@ use super::intake::{Intake, Taken};
 use super::ledger::Shared;
 use super::outcome::{Trouble, counted};
 use super::post::Post;
+use super::secrets::Secrets;
 use super::ssh::Forward;
 use super::target::Target;
 use super::wanted::Wanted;
@@ -23,6 +24,7 @@ use crate::store::{Lease, Leased, Store, StoreError};
 pub struct Publisher {
     store: Arc<dyn Store>,
     intake: Intake,
+    secrets: Secrets,
     ledger: Shared,
     posts: Vec<Post>,
     forwards: Vec<Forward>,
@@ -46,7 +48,14 @@ impl Publisher {
         let catalog = intake.catalog();
         let (apps, mistakes) = (counted(catalog.apps().len(), "app"), counted(catalog.mistakes().len(), "file"));
         info!("the store has {apps}, and {mistakes} with mistakes");
-        let mut publisher = Self { store, intake, ledger, posts: Vec::new(), forwards: Vec::new() };
+        let mut publisher = Self {
+            store,
+            intake,
+            secrets: Secrets::new(options.key_file.clone()),
+            ledger,
+            posts: Vec::new(),
+            forwards: Vec::new(),
+        };
         for target in &options.targets {
             publisher.add(target, options)?;
         }
@@ -128,7 +137,12 @@ impl Publisher {
     }
 
     /// Nothing of what is new is sent before it has a generation of its own.
-    async fn pass_on(&self, taken: Taken, unnumbered: &mut bool, tell: &watch::Sender<Arc<Wanted>>) -> Result<(), StoreError> {
+    async fn pass_on(
+        &mut self,
+        taken: Taken,
+        unnumbered: &mut bool,
+        tell: &watch::Sender<Arc<Wanted>>,
+    ) -> Result<(), StoreError> {
         if *unnumbered {
             self.ledger.advance(self.intake.revision()).await?;
             *unnumbered = false;
@@ -139,8 +153,12 @@ impl Publisher {
         Ok(())
     }
 
-    async fn wanted(&self) -> Wanted {
-        Wanted::new(self.intake.catalog(), self.ledger.stamp().await)
+    async fn wanted(&mut self) -> Wanted {
+        let secrets = self.secrets.open(self.intake.catalog());
+        for mistake in &secrets.mistakes {
+            warn!("{mistake}");
+        }
+        Wanted::new(self.intake.catalog(), secrets, self.ledger.stamp().await)
     }
 }
 

@@ -68,6 +68,12 @@ pub struct EdgeReport {
 /// An edge that was not confirmed for this long is not known to be alive.
 const ALIVE: SignedDuration = SignedDuration::from_secs(30);
 
+impl Mistake {
+    pub fn of_no_app(mistakes: &FileMistakes) -> Self {
+        Self { file: mistakes.file.clone(), app: None, text: mistakes.to_string() }
+    }
+}
+
 impl Report {
     pub fn new(target: String, wanted: &Wanted, edge: &edge::Edge, trouble: Option<&Trouble>) -> Self {
         let refused = edge.exceptions().refused().iter().map(|(id, refused)| (id.clone(), refused.reasons.clone()));

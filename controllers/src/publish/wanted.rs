@@ -8,6 +8,7 @@ use karman_contract::document::{Item, Page, Stamp};
 use karman_contract::name::AppId;
 
 use super::report::{Mistake, mistakes_of};
+use super::secrets::Published;
 use crate::catalog::Catalog;
 
 /// A document's items; one that did not change is the same value as before.
@@ -42,11 +43,14 @@ pub struct Wanted {
     pub unknown: BTreeSet<AppId>,
     /// Why nothing may be published, if something that all apps share cannot be used.
     pub problem: Option<String>,
+    pub secrets: Published,
     pub mistakes: Vec<Mistake>,
 }
 
 impl Wanted {
-    pub fn new(catalog: &Catalog, stamp: Stamp) -> Self {
+    pub fn new(catalog: &Catalog, secrets: Published, stamp: Stamp) -> Self {
+        let mut mistakes = mistakes_of(catalog);
+        mistakes.extend(secrets.mistakes.iter().map(Mistake::of_no_app));
         let shared = catalog.unusable_shared();
         Self {
             stamp,
@@ -54,7 +58,8 @@ impl Wanted {
             pages: Arc::new(catalog.pages()),
             unknown: catalog.unusable_apps(),
             problem: shared.map(|key| format!("{key} cannot be used, and no good version of it is known: nothing is published")),
-            mistakes: mistakes_of(catalog),
+            secrets,
+            mistakes,
         }
     }
 }

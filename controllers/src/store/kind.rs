@@ -55,7 +55,7 @@ impl Kind {
     ];
 
     /// What the documents of a proxy are put together from.
-    pub const PUBLISHED: [Self; 10] = [
+    pub const PUBLISHED: [Self; 11] = [
         Self::Platform,
         Self::Defaults,
         Self::Plan,
@@ -64,6 +64,7 @@ impl Kind {
         Self::Instances,
         Self::Page,
         Self::Certificate,
+        Self::Order,
         Self::Keys,
         Self::Deny,
     ];

@@ -36,8 +36,7 @@ pub async fn run(asked: &Asked) -> Result<(), Failure> {
 }
 
 async fn changes(store: &dyn Store, json: bool) -> Result<(), Failure> {
-    let kinds: Vec<_> = Kind::PUBLISHED.into_iter().chain([Kind::Order]).collect();
-    let mut follow = store.follow(&kinds).await?;
+    let mut follow = store.follow(&Kind::PUBLISHED).await?;
     let mut is_first = true;
     loop {
         let news = match follow.next().await {

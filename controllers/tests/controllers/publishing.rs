@@ -175,3 +175,27 @@ fn a_store_made_anew_wins_by_its_epoch() {
     wait_until("the new store counts", || edge.apps() == ["a", "b"]);
     assert!(edge.stamp("apps").0 > epoch);
 }
+
+#[test]
+fn keys_of_the_store_become_those_of_the_proxy() {
+    let mut edge = Edge::running(&[("apps/a.yaml", "hosts: [a.test]\n")]);
+    let keys = |edge: &Edge| edge.try_get("/v1/status").unwrap()["documents"]["keys"].clone();
+    let own = keys(&edge);
+    let rotated = edge.karman(&["keys", "rotate", "cookie"]);
+    assert_eq!(rotated.code, 0, "{rotated:?}");
+    wait_until("the proxy has them", || keys(&edge)["hash"] != own["hash"]);
+    wait_until("and the edge's entry says so", || {
+        let text = fs::read_to_string(edge.path("edges/edge-1.json")).unwrap_or_default();
+        let report: Value = serde_json::from_str(&text).unwrap_or_default();
+        report["confirmed"]["keys"]["generation"] == keys(&edge)["generation"] && report["confirmed"]["keys"].is_object()
+    });
+    let shared = keys(&edge);
+    edge.kill_publisher();
+    edge.start_publisher();
+    edge.publisher().wait_for("the store has 1 app");
+    edge.write("apps/b.yaml", "hosts: [b.test]\n");
+    wait_until("the next change is live", || edge.apps() == ["a", "b"]);
+    assert_eq!(keys(&edge)["hash"], shared["hash"], "they are known again");
+    let secret = fs::read_to_string(edge.path("store.key")).unwrap();
+    assert!(!edge.publisher().said().contains(secret.trim()));
+}

@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use karman_contract::answer::{Applied, Outcome, Refusal};
 use karman_contract::document::{DocumentName, KeysDocument, SecretKey, Stamp};
 use karman_contract::status::{Confirmed, DocumentStatus};
-use sha2::{Digest, Sha256};
 
 use super::{Times, parse, said};
 use crate::live::Live;
@@ -90,7 +89,7 @@ impl HeldKeys {
     pub fn confirm(&self, confirmed: &Confirmed) -> bool {
         let mut state = lock(&self.state);
         let stamp = Stamp { epoch: confirmed.epoch, generation: confirmed.generation };
-        let agreed = state.document.stamp == stamp && hash(&state.document) == confirmed.hash;
+        let agreed = state.document.stamp == stamp && state.document.hash() == confirmed.hash;
         if agreed {
             state.times.confirmed = Some(Timestamp::now());
         }
@@ -110,7 +109,7 @@ impl HeldKeys {
         }
         DocumentStatus {
             stamp: Some(state.document.stamp),
-            hash: Some(hash(&state.document)),
+            hash: Some(state.document.hash()),
             applied_at: state.times.applied,
             saved_at: state.times.saved,
             confirmed_at: state.times.confirmed,
@@ -122,10 +121,4 @@ fn random_key() -> io::Result<SecretKey> {
     let mut key = vec![0; SecretKey::BYTES_MIN];
     getrandom::fill(&mut key).map_err(io::Error::other)?;
     Ok(SecretKey(key))
-}
-
-/// Over the canonical form, as for every document; the keys cannot be told from it.
-fn hash(document: &KeysDocument) -> String {
-    let canonical = serde_json::to_value(document).map(|value| value.to_string()).unwrap_or_default();
-    Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect()
 }

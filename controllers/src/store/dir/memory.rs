@@ -33,7 +33,8 @@ impl Directory {
     pub(super) fn keep(&self, accepted: &Accepted) -> io::Result<()> {
         let mirror = self.mirror();
         let mut edited = Vec::new();
-        for (key, entry) in accepted {
+        // Secrets are renewed by machines, and one copy of them is enough.
+        for (key, entry) in accepted.iter().filter(|(key, _)| !key.kind.is_secret()) {
             let mut before = None;
             for extension in key.kind.extensions() {
                 let name = format!("{key}.{extension}");

@@ -5,6 +5,7 @@ use std::fmt::{self, Debug};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
 
 use super::{Stamp, read_stamp};
 use crate::read::{At, Read, Reason, Value};
@@ -56,6 +57,14 @@ impl Read for SecretKey {
             at.refuse(reasons, wanted());
         }
         bytes.map(Self)
+    }
+}
+
+impl KeysDocument {
+    /// SHA-256, in hex, over the canonical form.
+    pub fn hash(&self) -> String {
+        let canonical = serde_json::to_value(self).map(|value| value.to_string()).unwrap_or_default();
+        Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
