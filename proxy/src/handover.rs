@@ -13,6 +13,9 @@
 //!
 //! If the line breaks before `ready`, it is as if nobody had asked: the running one accepts again.
 
+#[cfg(test)]
+mod tests;
+
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener};

@@ -1,11 +1,11 @@
 //! A second process takes over: what the edge tells, drains and changes holds for all its processes.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::drains::ends;
@@ -220,25 +220,24 @@ async fn a_proxy_that_was_killed_finds_the_previous_ones_when_it_is_started_agai
 }
 
 #[tokio::test]
-async fn a_process_that_cannot_answer_itself_gives_the_listeners_back() {
-    const CONNECTIONS: usize = 20;
-    let (edge, app) = (Edge::start_with(&format!("limits: {{connections: {CONNECTIONS}}}")).await, App::start("a"));
+async fn a_process_that_took_the_listeners_and_does_not_serve_gives_them_back() {
+    let (edge, app) = (Edge::start().await, App::start("a"));
     edge.put_todos(&[("a", app.address)]).await;
     let mut ws = edge.socket_at("/websocket", &[]).await.unwrap();
-    // More clients than either process has room for: the next one's own request waits behind them.
-    let mut idle = Vec::new();
-    for _ in 0..3 * CONNECTIONS {
-        idle.push(TcpStream::connect(edge.http).await.unwrap());
-    }
-    let settings = edge.dir.path().join("edge.yaml");
-    let upgrade =
-        move || Command::new(env!("CARGO_BIN_EXE_karman-proxy")).arg("--upgrade").arg("--settings").arg(settings).output();
-    let output = tokio::task::spawn_blocking(upgrade).await.unwrap().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("so the proxy that ran before goes on"), "{said}");
-    drop(idle);
-    until("the first one accepts again", async || edge.get("/", "").await.status == 200).await;
+    // As a next process does, up to where it finds that it cannot answer itself.
+    let mut line = UnixStream::connect(edge.dir.path().join("admin.sock.handover")).await.unwrap();
+    let list = line.read(&mut [0; 16 * 1024]).await.unwrap();
+    assert!(list > 0, "the listeners were offered");
+    line.write_all(b"take\n").await.unwrap();
+    let mut yours = [0; 6];
+    line.read_exact(&mut yours).await.unwrap();
+    assert_eq!(&yours, b"yours\n");
+    let mut waits = Box::pin(edge.get("/api/instance", ""));
+    let answered = tokio::time::timeout(Duration::from_millis(300), &mut waits).await;
+    assert!(answered.is_err(), "it accepts no more: the others are the next one's");
+    drop(line);
+    assert_eq!(waits.await.status, 200, "whoever waited is answered by the first one");
+    assert_eq!(edge.get("/", "").await.status, 200);
     answers(&mut ws).await;
     assert_eq!(status(&edge).await["processes"].as_array().unwrap().len(), 1);
     edge.put_app(&instances_json(&[("a", app.address)]), r#","state":"stopped""#).await;
