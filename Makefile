@@ -23,7 +23,7 @@ bench: build-tools
 	$(CARGO) build --release --bins
 	target/release/karman-bench run
 
-lint:
+lint: build-tools
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
