@@ -1,5 +1,5 @@
 # Two commands for newcomers, three for those who stay:
-#   make up      a live app at http://todos.localhost:8080
+#   make up      a live app at http://todos.localhost:8080, and at https://todos.localhost:8443
 #   make test    everything that proves the edge works
 #   make bench   the spike lab
 #   make lint    what reviewers would otherwise have to say

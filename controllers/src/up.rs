@@ -34,7 +34,7 @@ pub struct Up {
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
 
-    /// The same for HTTPS [default: what DIR/edge.yaml says]
+    /// The same for HTTPS [default: what DIR/edge.yaml says, at first 127.0.0.1:8443]
     #[arg(long, value_name = "ADDRESS")]
     listen_https: Option<SocketAddr>,
 }

@@ -4,6 +4,8 @@
 
 #[path = "controllers/acme.rs"]
 mod acme;
+#[path = "controllers/curl.rs"]
+mod curl;
 #[path = "controllers/deploy.rs"]
 mod deploy;
 #[path = "controllers/dns.rs"]

@@ -29,6 +29,7 @@ install_packages() {
     # A CA for tests, with its DNS server.
     [[ -x /usr/bin/pebble ]] || missing+=(pebble)
     command -v curl >/dev/null || missing+=(curl)
+    command -v openssl >/dev/null || missing+=(openssl)
 
     if ((${#missing[@]} == 0)); then
         return

@@ -72,11 +72,10 @@ pub fn greeting(machine: &Machine, address: SocketAddr, after: Duration) -> Stri
         false => format!("http://{address}  serves the apps of {dir}/apps, after {}", spoken(after)),
     });
     if let Some(https) = machine.https {
-        let host = if has_sample { HOST.to_owned() } else { https.ip().to_string() };
-        lines.push(format!(
-            "https://{host}:{}  by the CA of this store: '{karman} certificates root{store}' prints what to trust",
-            https.port()
-        ));
+        lines.push(match has_sample {
+            true => format!("https://{HOST}:{}  by the CA of this store, which no browser trusts yet", https.port()),
+            false => format!("https://{https}  with the certificates of the store"),
+        });
     }
     lines.push(String::new());
     lines.push(format!("  proxy      pid {:<7}  logs in {dir}/log, settings in {dir}/edge.yaml", pid(PROXY)));
@@ -92,6 +91,12 @@ pub fn greeting(machine: &Machine, address: SocketAddr, after: Duration) -> Stri
         lines.push(format!(
             "  kill -9 {:<14}  a page says that the app is down, and comes back with it",
             format!("{one} {other}")
+        ));
+    }
+    if let Some(https) = machine.https.filter(|_| has_sample) {
+        lines.push(format!("  curl --cacert <({karman} certificates root{store}) https://{HOST}:{}/", https.port()));
+        lines.push(format!(
+            "  {karman} certificates root{store} > root.pem, and import that where your browser keeps its authorities"
         ));
     }
     let id = if has_sample { "todos" } else { "ID" };

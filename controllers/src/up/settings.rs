@@ -51,7 +51,7 @@ impl Settings {
         let refuse = |error: std::io::Error| Failure::system(path.display(), &error);
         if !path.exists() {
             let text = TEMPLATE.replace("LISTEN", &asked.http.unwrap_or(HTTP).to_string());
-            let text = text.replace("HTTPS\"]", &format!("{}\"]", asked.https().unwrap_or(HTTPS)));
+            let text = text.replace("HTTPS\"", &format!("{}\"", asked.https().unwrap_or(HTTPS)));
             write_durably(&path, text.as_bytes()).map_err(refuse)?;
         }
         let text = fs::read_to_string(&path).map_err(refuse)?;

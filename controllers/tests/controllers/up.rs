@@ -6,6 +6,7 @@ use std::path::Path;
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::curl::{fetch, fetch_once_certified};
 use crate::edge::page;
 use crate::program::{KARMAN, Program, karman, lives, signal, wait_until};
 
@@ -32,7 +33,11 @@ impl Up {
     }
 
     fn address(&self) -> SocketAddr {
-        self.status()["proxy"]["bound"]["http"][0].as_str().unwrap().parse().unwrap()
+        self.bound("http")
+    }
+
+    fn bound(&self, protocol: &str) -> SocketAddr {
+        self.status()["proxy"]["bound"][protocol][0].as_str().unwrap().parse().unwrap()
     }
 
     /// The pid after a name in what `karman up` said.
@@ -92,6 +97,47 @@ fn it_makes_keys_and_certificates_of_its_own_without_a_network() {
         let keys = karman(&dir, &["keys", "show", "--json"]).json();
         keys["cookie"].is_object() && keys["ticket"].is_object()
     });
+    assert_eq!(up.program.interrupt(), 0, "{}", up.program.said());
+}
+
+#[test]
+fn curl_and_openssl_reach_the_sample_app_by_https_and_its_own_ca() {
+    let mut up = Up::start();
+    let https = up.bound("https");
+    let said = up.program.said();
+    for words in [
+        format!("https://todos.localhost:{}  by the CA of this store", https.port()),
+        format!("certificates root) https://todos.localhost:{}/", https.port()),
+    ] {
+        assert!(said.contains(&words), "'{words}' in {said}");
+    }
+    let root = up.dir.path().join("root.pem");
+    wait_until("there is a root", || karman(up.dir.path(), &["certificates", "root"]).code == 0);
+    std::fs::write(&root, karman(up.dir.path(), &["certificates", "root"]).stdout).unwrap();
+
+    let url = format!("https://todos.localhost:{}/", https.port());
+    for (option, version) in [("--http1.1", "1.1"), ("--http2", "2")] {
+        let fetched = fetch_once_certified(&url, https.ip(), &root, &[option]);
+        assert_eq!((fetched.status, fetched.version.as_str()), (200, version), "{fetched:?}");
+        assert!(fetched.body.to_lowercase().contains("todo"), "{}", fetched.body);
+    }
+    assert_eq!(fetch(&url, https.ip(), None, &[]).exit, 60, "who was not told of the CA does not trust it");
+    assert_eq!(page(up.address(), "todos.localhost").unwrap().status, 200, "HTTP stays open");
+
+    let openssl = std::process::Command::new("openssl")
+        .args(["s_client", "-connect", &https.to_string(), "-servername", "todos.localhost", "-alpn", "h2"])
+        .args(["-verify_hostname", "todos.localhost", "-verify_return_error", "-CAfile"])
+        .arg(&root)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&openssl.stdout).into_owned();
+    assert!(told.contains("Verify return code: 0 (ok)") && told.contains("ALPN protocol: h2"), "{openssl:?}");
+
+    // An app that comes later is certified as it comes.
+    std::fs::write(up.dir.path().join("data/apps/mine.yaml"), "hosts: [mine.localhost]\ninstances: {}\n").unwrap();
+    let mine = fetch_once_certified(&format!("https://mine.localhost:{}/", https.port()), https.ip(), &root, &[]);
+    assert_eq!(mine.status, 503, "{mine:?}");
     assert_eq!(up.program.interrupt(), 0, "{}", up.program.said());
 }
 
