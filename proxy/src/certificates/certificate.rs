@@ -185,7 +185,11 @@ pub(super) fn pair(chain: &str, key: &Secret) -> Result<Arc<CertifiedKey>, (&'st
     let key = any_supported_type(&key).map_err(|_| {
         ("key", "wanted a key that can be used: ECDSA on P-256, P-384 or P-521, RSA of 2048 to 8192 bits, Ed25519".to_owned())
     })?;
-    let pair = CertifiedKey::new(certificates, key);
-    pair.keys_match().map_err(|_| ("key", "it is not the key of the chain's first certificate".to_owned()))?;
-    Ok(Arc::new(pair))
+    // Not by rustls' own check: it refuses the critical extension of a tls-alpn-01 challenge (RFC 8737 section 3).
+    let (_, leaf) = X509Certificate::from_der(&certificates[0])
+        .map_err(|error| ("chain", format!("its first certificate is no X.509 certificate: {error}")))?;
+    if key.public_key().is_none_or(|public| public.as_ref() != leaf.public_key().raw) {
+        return Err(("key", "it is not the key of the chain's first certificate".to_owned()));
+    }
+    Ok(Arc::new(CertifiedKey::new(certificates, key)))
 }

@@ -1,7 +1,7 @@
 //! Certificates found by name, and refused with every reason.
 
 use karman_contract::document::from_json;
-use rcgen::{CertificateParams, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, date_time_ymd};
+use rcgen::{CertificateParams, CustomExtension, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, date_time_ymd};
 use serde_json::{Value, json};
 
 use super::*;
@@ -162,7 +162,10 @@ fn the_hash_is_that_of_the_document_and_issuers_are_shared() {
 #[test]
 fn a_challenge_is_shown_only_to_who_asks_for_it() {
     let names = ["a.example.com"];
-    let challenge = good(&names);
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(names.map(str::to_owned)).unwrap();
+    params.custom_extensions.push(CustomExtension::new_acme_identifier(&[7; 32]));
+    let challenge = item(&names, params.self_signed(&key).unwrap().pem(), &key);
     let beside = json!({"alpn": {"a.example.com": {"chain": challenge["chain"], "key": challenge["key"]}}});
     let text = json!({"generation": 1, "certificates": {}, "challenges": beside, "accounts": ["thumb"]}).to_string();
     let table = Certificates::default().replaced_by(from_json(&text).unwrap()).unwrap().0;
