@@ -1,5 +1,7 @@
 //! The controller `certificates` against real CAs, and a scripted one for what the real one lacks.
 
+#[path = "acme/by_hand.rs"]
+mod by_hand;
 #[path = "acme/https.rs"]
 mod https;
 #[path = "acme/killing.rs"]
@@ -12,6 +14,8 @@ mod platform;
 mod relay;
 #[path = "acme/scripted.rs"]
 mod scripted;
+#[path = "acme/through_the_edge.rs"]
+mod through_the_edge;
 #[path = "acme/with_pebble.rs"]
 mod with_pebble;
 #[path = "acme/with_script.rs"]

@@ -39,6 +39,14 @@ impl Edge {
         edge
     }
 
+    /// Where clients come in, instead of a port that the system chooses.
+    pub(crate) fn listen(&self, listen: &Value) {
+        let path = self.dir().join("edge.yaml");
+        let mut settings: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        settings["listen"] = listen.clone();
+        fs::write(path, settings.to_string()).unwrap();
+    }
+
     /// The same with everything running and up to date.
     pub(crate) fn running(files: &[(&str, &str)]) -> Self {
         let mut edge = Self::with(files);

@@ -121,7 +121,8 @@ fn curl_and_openssl_reach_the_sample_app_by_https_and_its_own_ca() {
         assert_eq!((fetched.status, fetched.version.as_str()), (200, version), "{fetched:?}");
         assert!(fetched.body.to_lowercase().contains("todo"), "{}", fetched.body);
     }
-    assert_eq!(fetch(&url, https.ip(), None, &[]).exit, 60, "who was not told of the CA does not trust it");
+    let stranger = fetch(&url, https.ip(), None, &[]);
+    assert_eq!(stranger.exit, 60, "who was not told of the CA does not trust it: {}", stranger.said);
     assert_eq!(page(up.address(), "todos.localhost").unwrap().status, 200, "HTTP stays open");
 
     let openssl = std::process::Command::new("openssl")

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsAcceptor;
 
-/// A root, and a leaf of it for one address.
+/// A root, and a leaf of it.
 pub(super) struct Identity {
     pub(super) root: String,
     pub(super) chain: String,
@@ -27,6 +27,10 @@ pub(super) struct Identity {
 
 impl Identity {
     pub(super) fn for_address(address: SocketAddr) -> Self {
+        Self::for_names(&[&address.ip().to_string()])
+    }
+
+    pub(super) fn for_names(names: &[&str]) -> Self {
         let named = |name: &str, names: Vec<String>| {
             let mut params = CertificateParams::new(names).unwrap();
             params.distinguished_name = DistinguishedName::new();
@@ -37,7 +41,8 @@ impl Identity {
         root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let root = CertifiedIssuer::self_signed(root, KeyPair::generate().unwrap()).unwrap();
         let key = KeyPair::generate().unwrap();
-        let leaf = named("A server of the tests", vec![address.ip().to_string()]).signed_by(&key, &root).unwrap();
+        let leaf =
+            named("A server of the tests", names.iter().map(ToString::to_string).collect()).signed_by(&key, &root).unwrap();
         Self { root: root.pem(), chain: leaf.pem(), key: key.serialize_pem() }
     }
 }

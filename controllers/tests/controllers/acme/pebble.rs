@@ -3,11 +3,12 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::https::{Identity, root_file};
+use crate::curl::fetch;
 use crate::program::{Program, wait_until};
 
 /// The ports of one test, on an address that no other test has.
@@ -17,6 +18,9 @@ pub(super) const HTTP: u16 = 5002;
 pub(super) const TLS: u16 = 5001;
 const DNS: u16 = 8053;
 const DNS_ADMIN: u16 = 8055;
+const MANAGEMENT: u16 = 15000;
+/// The account that pebble knows where it wants a binding to one, and the key of it.
+pub(super) const EAB: (&str, &str) = ("kid-1", "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W");
 
 /// pebble says which ports it wants and does not say which it got: so each test process has an
 /// address of the loopback network to itself, made of its own id.
@@ -29,18 +33,29 @@ pub(super) struct Pebble {
     process: Option<Program>,
     dns: Program,
     env: Vec<(&'static str, String)>,
+    dir: PathBuf,
 }
 
 impl Pebble {
     /// Starts both. So many of 100 good nonces are refused, as pebble does to teach its clients.
     pub(super) fn start(dir: &Path, identity: &Identity, nonces_refused: u8) -> Self {
+        Self::start_for(dir, identity, nonces_refused, false)
+    }
+
+    /// A CA that opens accounts only for those who have one with it by other means.
+    pub(super) fn start_for_members(dir: &Path, identity: &Identity) -> Self {
+        Self::start_for(dir, identity, 0, true)
+    }
+
+    fn start_for(dir: &Path, identity: &Identity, nonces_refused: u8, members_only: bool) -> Self {
         root_file(identity, dir);
         fs::write(dir.join("pebble.pem"), &identity.chain).unwrap();
         fs::write(dir.join("pebble.key"), &identity.key).unwrap();
         let config = json!({"pebble": {
-            "listenAddress": own_address(ACME), "managementListenAddress": "",
+            "listenAddress": own_address(ACME), "managementListenAddress": own_address(MANAGEMENT),
             "certificate": "pebble.pem", "privateKey": "pebble.key",
-            "httpPort": HTTP, "tlsPort": TLS, "ocspResponderURL": "", "externalAccountBindingRequired": false,
+            "httpPort": HTTP, "tlsPort": TLS, "ocspResponderURL": "", "externalAccountBindingRequired": members_only,
+            "externalAccountMACKeys": {EAB.0: EAB.1},
         }});
         fs::write(dir.join("pebble.json"), config.to_string()).unwrap();
         let (dns, admin) = (own_address(DNS).to_string(), own_address(DNS_ADMIN).to_string());
@@ -67,7 +82,7 @@ impl Pebble {
             ("PEBBLE_WFE_NONCEREJECT", nonces_refused.to_string()),
             ("PEBBLE_AUTHZREUSE", "0".to_owned()),
         ];
-        let mut pebble = Self { process: None, dns, env };
+        let mut pebble = Self { process: None, dns, env, dir: dir.to_owned() };
         pebble.start_again(dir);
         wait_until("the DNS server answers", || TcpStream::connect(own_address(DNS_ADMIN)).is_ok());
         pebble
@@ -90,6 +105,16 @@ impl Pebble {
     /// What the CA said since it was started.
     pub(super) fn said(&self) -> String {
         self.process.as_ref().map(Program::said).unwrap_or_default()
+    }
+
+    /// A file with the root of what it issues, which is another than that of its own HTTPS.
+    pub(super) fn root(&self) -> PathBuf {
+        let url = format!("https://{}/roots/0", own_address(MANAGEMENT));
+        let fetched = fetch(&url, own_address(0).ip(), Some(&self.dir.join("ca-root.pem")), &[]);
+        assert!(fetched.body.starts_with("-----BEGIN CERTIFICATE-----"), "{fetched:?}");
+        let path = self.dir.join("issued-root.pem");
+        fs::write(&path, fetched.body).unwrap();
+        path
     }
 
     pub(super) fn directory() -> String {

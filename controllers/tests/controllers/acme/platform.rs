@@ -56,9 +56,19 @@ impl Platform {
         fs::write(self.data(&format!("apps/{id}.yaml")), json!({"hosts": hosts}).to_string()).unwrap();
     }
 
+    /// An app that runs.
+    pub(super) fn app_at(&self, id: &str, host: &str, address: SocketAddr) {
+        let app = json!({"hosts": [host], "instances": {format!("{id}-1"): {"address": address, "release": 1}}});
+        fs::write(self.data(&format!("apps/{id}.yaml")), app.to_string()).unwrap();
+    }
+
     pub(super) fn start(&mut self) {
-        self.controller =
-            Some(Program::start("certificates", Path::new(KARMAN), self.dir.path(), ["certificates", "--store", "data"]));
+        self.controller = Some(self.start_one("certificates"));
+    }
+
+    /// One more controller; what it says goes to the file `NAME.said`.
+    pub(super) fn start_one(&self, name: &str) -> Program {
+        Program::start(name, Path::new(KARMAN), self.dir.path(), ["certificates", "--store", "data"])
     }
 
     pub(super) fn kill(&mut self) {

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::https::Identity;
-use super::pebble::{ACME, HTTP, Pebble, own_address};
+use super::pebble::{ACME, EAB, HTTP, Pebble, own_address};
 use super::platform::{Answerer, Platform, names_of};
 use crate::program::wait_until;
 
@@ -156,4 +156,45 @@ fn a_ca_that_forgot_everything_is_told_again() {
     }
     platform.certified("second.example.com");
     assert_eq!(platform.entry("keys/acme-pebble").unwrap()["thumbprints"][0], thumbprint, "edges answer as before");
+}
+
+#[test]
+fn a_second_controller_stands_by_until_the_first_is_gone() {
+    let mut scene = scene(&certificates("http-01"));
+    let (platform, pebble) = (&mut scene.platform, &scene.pebble);
+    platform.app("one", &["first.example.com"]);
+    platform.start();
+    platform.certified("first.example.com");
+    let mut other = platform.start_one("other");
+    other.wait_for("works on the certificates of data; this one stands by");
+    platform.app("two", &["second.example.com"]);
+    platform.certified("second.example.com");
+    assert_eq!(pebble.said().matches("Added order").count(), 2, "{}", pebble.said());
+
+    platform.kill();
+    platform.app("three", &["third.example.com"]);
+    platform.certified("third.example.com");
+    assert!(other.said().contains("third.example.com has a certificate"), "{}", other.said());
+    assert!(!other.said().contains("second.example.com has a certificate"), "{}", other.said());
+    assert_eq!(pebble.said().matches("Added order").count(), 3, "{}", pebble.said());
+}
+
+#[test]
+fn a_ca_that_wants_a_binding_to_an_account_gets_it() {
+    let mut platform = Platform::new();
+    let mut settings = certificates("http-01");
+    platform.settings(&settings);
+    let _pebble = Pebble::start_for_members(platform.dir(), &Identity::for_address(own_address(ACME)));
+    let _answerer = Answerer::start(own_address(HTTP), platform.data("keys"));
+    platform.app("one", &["todos.example.com"]);
+    platform.start();
+    wait_until("the name waits", || platform.entry("orders/todos.example.com").is_some_and(|order| order["failures"] == 1));
+    let why = platform.verb(&["why", "todos.example.com"]).stdout;
+    assert!(why.contains("externalAccountRequired"), "{why}");
+
+    fs::write(platform.dir().join("member.eab"), EAB.1).unwrap();
+    settings["cas"][0]["eab"] = json!({"kid": EAB.0, "key_file": "member.eab"});
+    platform.settings(&settings);
+    assert_eq!(platform.verb(&["renew", "todos.example.com"]).code, 0);
+    platform.certified("todos.example.com");
 }
