@@ -14,6 +14,7 @@ use crate::{publish, sealing, store, up, verbs};
 
 mod apps;
 mod dns;
+mod drain;
 mod edge;
 mod secrets;
 
@@ -46,6 +47,8 @@ enum Command {
     App(App),
     /// Close an app for maintenance, or open it again
     Maintenance(Maintenance),
+    /// Let an instance become empty, at the pace at which the others take its clients
+    Drain(drain::Drain),
     /// Drain an edge or a region, call it back, and show how far it is
     #[command(subcommand)]
     Edge(edge::Edge),
@@ -268,6 +271,7 @@ async fn run(command: Command) -> Result<(), Failure> {
             "on" => verbs::maintenance::on(&id, until, why, &verb.ready()?).await,
             _ => verbs::maintenance::off(&id, &verb.ready()?).await,
         },
+        Command::Drain(verb) => verb.run().await,
         Command::Edge(verb) => verb.run().await,
         Command::Dns(verb) => verb.run().await,
         Command::Events(Events { follow, since, verb }) => verbs::events::run(follow, since, &verb.ready()?).await,

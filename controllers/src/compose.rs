@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use karman_contract::app::{App, Deny, Instance, Note};
+use karman_contract::app::{App, Deny, Instance, InstanceState, Note};
 use karman_contract::name::{AppId, ContentHash, InstanceId};
 use karman_contract::read::{At, Node, Reason, Value};
 
 use crate::layer;
-use crate::store::entry::{AppFile, StateFile};
+use crate::store::entry::{AppFile, StateFile, Word};
 
 /// What speaks of one app, from the lowest layer to the highest.
 pub struct Layers<'a> {
@@ -18,6 +18,8 @@ pub struct Layers<'a> {
     /// What the store keeps from the app, besides its own list.
     pub denied: Vec<Deny>,
     pub instances: Option<&'a BTreeMap<InstanceId, Instance>>,
+    /// Instances that an operator drains.
+    pub draining: Option<&'a BTreeMap<InstanceId, Word>>,
 }
 
 /// Lays the layers over each other. `page` gives the hash of a page of the store.
@@ -36,6 +38,12 @@ pub fn compose(id: &AppId, layers: &Layers<'_>, page: impl Fn(&str) -> Option<Co
     let mut app = app.filter(|_| reasons.is_empty()).ok_or(reasons)?;
     if let Some(instances) = layers.instances {
         app.instances.clone_from(instances);
+    }
+    // One that is gone meanwhile needs no word any more.
+    for instance in layers.draining.into_iter().flat_map(BTreeMap::keys) {
+        if let Some(instance) = app.instances.get_mut(instance) {
+            instance.state = InstanceState::Draining;
+        }
     }
     app.deny.extend(layers.denied.iter().cloned());
     if let Some(state) = layers.state {

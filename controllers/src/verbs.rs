@@ -12,7 +12,7 @@ use crate::admin::Admin;
 use crate::failure::Failure;
 use crate::publish;
 use crate::publish::report::Report;
-use crate::publish::target::Label;
+use crate::publish::target::{Label, Target};
 use crate::store::{Place, Store};
 
 pub mod app;
@@ -21,6 +21,7 @@ pub mod backup;
 pub mod block;
 pub mod change;
 pub mod compare;
+pub mod drain;
 pub mod edge;
 pub mod effective;
 pub mod events;
@@ -89,7 +90,7 @@ impl Asked {
     /// The report on the edge that is asked: the one of this socket, else the only one.
     pub async fn report(&self) -> Option<Report> {
         let mut edges = self.publishers().await.edges;
-        let socket = self.admin.socket().display().to_string();
+        let socket = Target::Socket(self.admin.socket().to_owned()).absolute().to_string();
         let of_socket = edges.iter().find(|(_, edge)| edge.report.at_socket == socket).map(|(label, _)| label.clone());
         let label = of_socket.or_else(|| edges.keys().next().cloned())?;
         edges.remove(&label).map(|edge| edge.report)

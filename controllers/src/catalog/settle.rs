@@ -31,11 +31,13 @@ impl Catalog {
     pub(super) fn settle_apps(&mut self, dirty: &BTreeSet<AppId>, now: Timestamp, accepted: &mut Accepted) {
         let mut candidates = BTreeMap::new();
         for id in dirty {
-            for kind in [Kind::App, Kind::State, Kind::Instances] {
+            for kind in [Kind::App, Kind::State, Kind::Instances, Kind::Draining] {
                 self.name_broken(&Key::of(kind, id));
             }
             let state = self.usable(&Key::of(Kind::State, id)).filter(|entry| !is_over(entry, now));
             self.accept(&Key::of(Kind::State, id), state, accepted);
+            let draining = self.usable(&Key::of(Kind::Draining, id));
+            self.accept(&Key::of(Kind::Draining, id), draining, accepted);
             if let Some(app) = self.apps.get(id) {
                 self.hosts.release(app);
             }
@@ -115,6 +117,7 @@ impl Catalog {
             plan: plan.and_then(|entry| entry.layer()),
             app,
             state: self.entry(&Key::of(Kind::State, id)).and_then(|entry| entry.state()),
+            draining: self.entry(&Key::of(Kind::Draining, id)).and_then(|entry| entry.draining()),
             denied: self.denied(id).cloned().collect(),
             instances: instances.as_ref().filter(|_| !entry.lists_instances()).and_then(|entry| entry.instances()),
         };
@@ -186,7 +189,7 @@ impl Catalog {
 
     /// What speaks of an app that is not there does nothing, which its writer should know.
     fn name_orphans(&mut self, id: &AppId) {
-        for kind in [Kind::State, Kind::Instances] {
+        for kind in [Kind::State, Kind::Instances, Kind::Draining] {
             let key = Key::of(kind, id);
             if let Some(entry) = self.found(&key).entry() {
                 let reason = Reason::new("", format!("there is no app {}: no apps/{id}.yaml", quoted(id.as_str())));

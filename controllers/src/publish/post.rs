@@ -120,7 +120,7 @@ impl Post {
                 self.retry_after = (self.retry_after * 2).min(RETRY_MAX);
             }
         }
-        let report = Report::new(self.target.to_string(), wanted, &self.edge, self.trouble.as_ref());
+        let report = Report::new(self.target.clone().absolute().to_string(), wanted, &self.edge, self.trouble.as_ref());
         let is_news = self.reporter.report(self.store.as_ref(), report).await;
         if is_news && self.trouble.is_none() {
             self.report_edge().await;

@@ -21,7 +21,7 @@ use crate::store::{Author, Expect, Key, Kind, Reading, Seen, Store, StoreError, 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     pub at: Timestamp,
-    /// Where the edge is reached.
+    /// Where the edge is reached; no path is relative, as readers stand elsewhere.
     pub at_socket: String,
     /// The edge that answers there; none while nothing does.
     pub edge: Option<Edge>,

@@ -26,6 +26,14 @@ pub enum Target {
 pub struct Label(String);
 
 impl Target {
+    /// As another process can use it, which may run in another folder.
+    pub fn absolute(self) -> Self {
+        match self {
+            Self::Socket(path) => Self::Socket(std::path::absolute(&path).unwrap_or(path)),
+            ssh @ Self::Ssh { .. } => ssh,
+        }
+    }
+
     pub fn label(&self) -> Label {
         match self {
             Self::Socket(_) => Label::from_name(&rustix::system::uname().nodename().to_string_lossy()),

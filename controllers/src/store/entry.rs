@@ -32,6 +32,8 @@ pub enum Content {
     App(AppFile),
     State(StateFile),
     Instances(BTreeMap<InstanceId, Instance>),
+    /// Instances that are drained, and who wants that.
+    Draining(BTreeMap<InstanceId, Word>),
     Page(ContentHash, Arc<Page>),
     Deny(DenyFile),
     /// What its controller alone reads.
@@ -71,6 +73,13 @@ pub struct DenyFile {
     pub app: Option<AppId>,
     pub by: Option<String>,
     pub deny: Deny,
+}
+
+/// Who wants something, and why.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Word {
+    pub by: Option<String>,
+    pub why: Option<String>,
 }
 
 /// What a verb said about an app; it goes before what the app's own file says.
@@ -116,6 +125,10 @@ impl Entry {
 
     pub fn instances(&self) -> Option<&BTreeMap<InstanceId, Instance>> {
         if let Content::Instances(instances) = &self.content { Some(instances) } else { None }
+    }
+
+    pub fn draining(&self) -> Option<&BTreeMap<InstanceId, Word>> {
+        if let Content::Draining(instances) = &self.content { Some(instances) } else { None }
     }
 
     pub fn page(&self) -> Option<ContentHash> {
@@ -166,6 +179,7 @@ impl Content {
             }
             Kind::State => StateFile::read(&At::root(&node), &mut reasons).map(Self::State),
             Kind::Instances => read_instances(&At::root(&node), &mut reasons).map(Self::Instances),
+            Kind::Draining => At::root(&node).map(&mut reasons).map(Self::Draining),
             Kind::Deny => DenyFile::read(&At::root(&node), &mut reasons).map(Self::Deny),
             Kind::Certificate | Kind::Order | Kind::Keys | Kind::Accepted | Kind::Edge | Kind::Status => Some(Self::Other),
             Kind::Page => None,
@@ -201,6 +215,15 @@ impl Read for DenyFile {
         let why = fields.optional(reasons, "why");
         fields.finish(reasons);
         Some(Self { app: app?, by: by?, deny: Deny { net: net?, until: until?, why: why? } })
+    }
+}
+
+impl Read for Word {
+    fn read(at: &At<'_>, reasons: &mut Vec<Reason>) -> Option<Self> {
+        let mut fields = at.fields(reasons)?;
+        let (by, why) = (fields.optional(reasons, "by"), fields.optional(reasons, "why"));
+        fields.finish(reasons);
+        Some(Self { by: by?, why: why? })
     }
 }
 

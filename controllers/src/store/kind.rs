@@ -18,6 +18,8 @@ pub enum Kind {
     State,
     /// The instances of an app. The `instances` controller, or a person where no scheduler runs.
     Instances,
+    /// Instances of an app that an operator drains, whatever their own entry says. `karman drain`.
+    Draining,
     /// A page of an owner or of the platform. Operator.
     Page,
     /// A certificate with its key, encrypted. The `certificates` controller.
@@ -37,13 +39,14 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Platform,
         Self::Defaults,
         Self::Plan,
         Self::App,
         Self::State,
         Self::Instances,
+        Self::Draining,
         Self::Page,
         Self::Certificate,
         Self::Order,
@@ -55,13 +58,14 @@ impl Kind {
     ];
 
     /// What the documents of a proxy are put together from.
-    pub const PUBLISHED: [Self; 11] = [
+    pub const PUBLISHED: [Self; 12] = [
         Self::Platform,
         Self::Defaults,
         Self::Plan,
         Self::App,
         Self::State,
         Self::Instances,
+        Self::Draining,
         Self::Page,
         Self::Certificate,
         Self::Order,
@@ -78,6 +82,7 @@ impl Kind {
             Self::App => "apps",
             Self::State => "state",
             Self::Instances => "instances",
+            Self::Draining => "draining",
             Self::Page => "pages",
             Self::Certificate => "certificates",
             Self::Order => "orders",
@@ -105,7 +110,10 @@ impl Kind {
     /// Whether changes are kept with their authors: those of what people decide, not of what is observed
     /// or renewed by machines. Keys have none, so that an old one is gone once it is replaced.
     pub fn has_history(self) -> bool {
-        matches!(self, Self::Platform | Self::Defaults | Self::Plan | Self::App | Self::State | Self::Page | Self::Deny)
+        matches!(
+            self,
+            Self::Platform | Self::Defaults | Self::Plan | Self::App | Self::State | Self::Draining | Self::Page | Self::Deny
+        )
     }
 
     /// Whether only the store's own user may read it.
@@ -162,7 +170,7 @@ impl Key {
     /// The app that this entry alone belongs to.
     pub fn app(&self) -> Option<AppId> {
         match self.kind {
-            Kind::App | Kind::State | Kind::Instances => self.id.parse().ok(),
+            Kind::App | Kind::State | Kind::Instances | Kind::Draining => self.id.parse().ok(),
             _ => None,
         }
     }

@@ -70,7 +70,7 @@ const NEW: &str = "hosts: []\ninstances: {}\n";
 pub async fn remove(id: &AppId, why: Option<String>, asked: &Asked) -> Result<(), Failure> {
     let store = asked.store().await?;
     let mut removal = Transaction::new(Author::person(why));
-    for key in [Kind::App, Kind::State, Kind::Instances].map(|kind| Key::of(kind, id)) {
+    for key in [Kind::App, Kind::State, Kind::Instances, Kind::Draining].map(|kind| Key::of(kind, id)) {
         let seen = store.look(&key).await?;
         match seen {
             Seen::Nothing if key.kind == Kind::App => return Err(no_app(id, asked)),
@@ -114,7 +114,7 @@ pub async fn diff(id: &AppId, from: Option<u64>, to: Option<u64>, file: Option<P
 pub async fn history(id: &AppId, asked: &Asked) -> Result<(), Failure> {
     let store = asked.store().await?;
     let mut changes = Vec::new();
-    for kind in [Kind::App, Kind::State] {
+    for kind in [Kind::App, Kind::State, Kind::Draining] {
         let key = Key::of(kind, id);
         changes.extend(store.history(&key).await?.into_iter().map(|change| (kind, change)));
     }

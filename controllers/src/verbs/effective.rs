@@ -54,7 +54,7 @@ pub async fn run(id: &AppId, asked: &Asked) -> Result<(), Failure> {
 /// What the store says of one app, with the last good versions that a publisher remembers.
 async fn read(store: &dyn Store, id: &AppId) -> Result<Catalog, Failure> {
     let mut keys = vec![Key::single(Kind::Defaults)];
-    keys.extend([Kind::App, Kind::State, Kind::Instances].map(|kind| Key::of(kind, id)));
+    keys.extend([Kind::App, Kind::State, Kind::Instances, Kind::Draining].map(|kind| Key::of(kind, id)));
     let mut looked = Vec::new();
     for (key, seen) in store.read(&[Kind::Plan, Kind::Page, Kind::Deny]).await?.entries {
         looked.push((key.clone(), Found::read(&key, seen)));
@@ -92,18 +92,27 @@ fn layers(catalog: &Catalog, id: &AppId) -> Vec<(String, Node)> {
     let plan = own.as_ref().and_then(|own| entry(Key::new(Kind::Plan, &own.plan()?.name)));
     let below = [own, plan, entry(Key::single(Kind::Defaults))].into_iter().flatten();
     let state = entry(Key::of(Kind::State, id)).and_then(|entry| Some((entry.file.clone(), state_layer(&entry)?)));
+    let draining = entry(Key::of(Kind::Draining, id)).and_then(|entry| Some((entry.file.clone(), draining_layer(&entry)?)));
     let instances = entry(Key::of(Kind::Instances, id)).and_then(|entry| {
         let node = parse_yaml(&entry.text).ok()?;
         Some((entry.file.clone(), map(vec![("instances", Some(node))])))
     });
     let below = below.filter_map(|entry: Arc<Entry>| Some((entry.file.clone(), entry.layer()?.clone())));
-    state.into_iter().chain(instances).chain(below).collect()
+    state.into_iter().chain(draining).chain(instances).chain(below).collect()
 }
 
 fn state_layer(entry: &Entry) -> Option<Node> {
     let node = parse_yaml(&entry.text).ok()?;
     let of = |name| field(&node, name).cloned();
     Some(map(vec![("state", of("state")), ("note", Some(map(vec![("by", of("by")), ("why", of("why"))])))]))
+}
+
+/// Each instance that the entry names has its state from there.
+fn draining_layer(entry: &Entry) -> Option<Node> {
+    let node = parse_yaml(&entry.text).ok()?;
+    let state_of = |(name, word): &(Field, Node)| (name.clone(), map(vec![("state", Some(word.clone()))]));
+    let instances = Node { value: NodeValue::Map(entries(&node).iter().map(state_of).collect()), place: node.place };
+    Some(map(vec![("instances", Some(instances))]))
 }
 
 fn map(fields: Vec<(&str, Option<Node>)>) -> Node {

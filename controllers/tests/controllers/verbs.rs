@@ -1,5 +1,6 @@
 //! The operators' verbs, for people and for scripts.
 
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -82,6 +83,7 @@ fn status_and_apps_show_what_is_live() {
 fn effective_names_file_and_line_without_anything_running() {
     let edge = Edge::with(&FILES);
     edge.write("state/a.json", "{\"state\": \"maintenance\",\n \"by\": \"kim\"}\n");
+    edge.write("draining/a.json", "{\n \"a-1\": {\"by\": \"kim\"}}\n");
     let from = |path: &str| {
         let values = edge.karman(&["app", "a", "--effective", "--json"]).json()["values"].clone();
         let found = values.as_array().unwrap().iter().find(|value| value["path"] == path).cloned();
@@ -92,6 +94,7 @@ fn effective_names_file_and_line_without_anything_running() {
         ("warm_seconds", json!(9), "plans/small.yaml:1"),
         ("hosts", json!(["a.test", "*.a.test"]), "apps/a.yaml:2"),
         ("instances.a-1.release", json!(3), "instances/a.json:2"),
+        ("instances.a-1.state", json!("draining"), "draining/a.json:2"),
         ("state", json!("maintenance"), "state/a.json:1"),
         ("note.by", json!("kim"), "state/a.json:2"),
         ("limits.sockets", json!(20_000), "built in"),
@@ -131,6 +134,77 @@ fn maintenance_closes_an_app_and_opens_it_again() {
     assert!(suspended.code == 64 && suspended.stderr.contains("a is suspended by billing"), "{suspended:?}");
     let nobody = edge.karman(&["maintenance", "nobody", "on"]);
     assert!(nobody.code == 64 && nobody.stderr.contains("no apps/nobody.yaml"), "{nobody:?}");
+}
+
+#[test]
+fn an_instance_is_drained_until_no_edge_holds_anything_of_it_and_can_be_taken_back() {
+    // An app that upgrades, and keeps its sockets as long as their clients do.
+    let app = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = app.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut open = Vec::new();
+        for stream in app.incoming().flatten() {
+            let mut stream = stream;
+            let _ = stream.read(&mut [0; 4_096]);
+            let _ = stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n");
+            open.push(stream);
+        }
+    });
+    let own =
+        format!("hosts: [a.test]\nwarm_seconds: 0\ndrain: {{window_seconds: 2}}\ninstances:\n  a-1: {{address: '{address}'}}\n");
+    let edge =
+        Edge::running(&[("apps/a.yaml", &own), ("apps/b.yaml", "hosts: [b.test]\ninstances: {b-1: {address: '127.0.0.1:9'}}\n")]);
+    let http = edge.listens_on();
+    let mut socket = std::net::TcpStream::connect(http).unwrap();
+    socket
+        .write_all(
+            b"GET /websocket HTTP/1.1\r\nhost: a.test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+              sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        )
+        .unwrap();
+    let mut head = [0; 12];
+    socket.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 101");
+
+    // From another folder than the publisher's.
+    let (store, elsewhere) = (edge.dir().join("data"), tempfile::tempdir().unwrap());
+    let arguments = ["drain", "a-1", "--why", "a new machine", "--store", store.to_str().unwrap()];
+    let begun = karman(elsewhere.path(), &[&arguments[..], &["--socket", edge.socket().to_str().unwrap()]].concat());
+    assert_eq!(
+        (begun.code, begun.stdout.as_str()),
+        (0, "a-1 of a is being drained; sockets and requests left: 1\n"),
+        "{begun:?}"
+    );
+    assert_eq!(edge.app("a", "/instances/a-1/state"), "draining");
+    let resumed = edge.karman(&["drain", "a-1", "--resume"]);
+    assert_eq!((resumed.code, resumed.stdout.as_str()), (0, "a-1 of a takes clients again\n"), "{resumed:?}");
+    assert!(!edge.path("draining/a.json").exists());
+
+    // The client leaves when it is told to.
+    let client = std::thread::spawn(move || {
+        let mut said = Vec::new();
+        let _ = socket.read_to_end(&mut said);
+        said
+    });
+    let drained = edge.karman(&["drain", "a-1", "--wait", "--json"]);
+    assert_eq!(drained.code, 0, "{drained:?}");
+    let answer = drained.json();
+    assert_eq!((&answer["drained"], &answer["edges"]["edge-1"]["tunnels"]), (&true.into(), &0.into()), "{answer}");
+    assert!(client.join().unwrap().ends_with(&[0x88, 2, 3, 0xe9]), "the client got a close frame");
+
+    let nobody = edge.karman(&["drain", "c-1"]);
+    assert!(nobody.code == 64 && nobody.stderr.contains("there is no instance 'c-1' in the store"), "{nobody:?}");
+}
+
+#[test]
+fn a_drain_names_the_edge_that_does_not_answer() {
+    let mut edge = Edge::running(&[("apps/a.yaml", "hosts: [a.test]\ninstances: {a-1: {address: '127.0.0.1:9'}}\n")]);
+    edge.kill_proxy();
+    let drain = edge.karman(&["drain", "a-1", "--wait"]);
+    // By where it is reached, once its publisher has noticed that it is gone.
+    let socket = edge.socket().display().to_string();
+    let named = ["edge-1", &socket].iter().any(|name| drain.stderr.contains(&format!("the edge {name} does not answer")));
+    assert!(drain.code == 69 && named, "{drain:?}");
 }
 
 #[test]

@@ -1,0 +1,250 @@
+//! `karman drain INSTANCE`: lets an instance become empty, and waits until it is so on every edge.
+//!
+//! It writes `draining/APP.json`, which goes before what the instance's own entry says: that one has
+//! another writer, and may be written anew at any time.
+
+mod progress;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use karman_contract::answer::Refusal;
+use karman_contract::name::{AppId, InstanceId};
+use karman_contract::read::Value as Field;
+use serde::Serialize;
+use tokio::time::{Instant, sleep, timeout};
+
+use self::progress::Progress;
+use super::{Asked, Published, print, print_json};
+use crate::admin::{Admin, AdminError};
+use crate::failure::{Exit, Failure};
+use crate::layer::field;
+use crate::publish::target::Target;
+use crate::store::{Author, Found, Key, Kind, Reading, Store, Transaction};
+
+/// How long the way from the store to the edges may take before somebody should look.
+const LIVE_WITHIN: Duration = Duration::from_secs(5);
+/// How long an edge may take to answer, and how long it may say nothing before the wait is given up.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+const ASK_EVERY: Duration = Duration::from_millis(200);
+
+/// What is asked for.
+#[derive(Debug)]
+pub struct Order {
+    pub instance: InstanceId,
+    /// Where several apps have an instance of this name.
+    pub app: Option<AppId>,
+    /// Take it back instead.
+    pub resume: bool,
+    pub wait: bool,
+    pub why: Option<String>,
+}
+
+/// One instance in `draining/APP.json`, as it is written.
+#[derive(Serialize)]
+struct Written<'a> {
+    by: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'a str>,
+}
+
+/// What an edge holds of the instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+struct Held {
+    /// Whether it does what was asked for.
+    live: bool,
+    tunnels: u64,
+    in_flight: u64,
+    drained: bool,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    app: &'a AppId,
+    instance: &'a InstanceId,
+    draining: bool,
+    drained: bool,
+    edges: &'a BTreeMap<String, Held>,
+}
+
+pub async fn run(order: Order, asked: &Asked) -> Result<(), Failure> {
+    let store = asked.store().await?;
+    let app = app_of(&order, &store.read(&[Kind::App, Kind::Instances]).await?)?;
+    write(&order, &app, store.as_ref()).await?;
+    let edges = edges(asked).await;
+    let held = wait(&order, &app, edges, asked).await?;
+    let drained = held.values().all(|held| held.drained);
+    if asked.json {
+        let answer = Answer { app: &app, instance: &order.instance, draining: !order.resume, drained, edges: &held };
+        return print_json(&answer);
+    }
+    let instance = &order.instance;
+    let left: u64 = held.values().map(|held| held.tunnels + held.in_flight).sum();
+    print(&match (order.resume, drained) {
+        (true, _) => format!("{instance} of {app} takes clients again\n"),
+        (false, true) => format!("{instance} of {app} is drained\n"),
+        (false, false) => format!("{instance} of {app} is being drained; sockets and requests left: {left}\n"),
+    })
+}
+
+/// The app that has the instance.
+fn app_of(order: &Order, reading: &Reading) -> Result<AppId, Failure> {
+    let mut apps = BTreeSet::new();
+    for (key, seen) in &reading.entries {
+        let Some((id, entry)) = key.app().zip(Found::read(key, seen.clone()).entry().cloned()) else { continue };
+        let own = entry.layer().and_then(|layer| field(layer, "instances")).map(|node| &node.value);
+        let lists = match own {
+            Some(Field::Map(instances)) => instances.iter().any(|(key, _)| *key.name == *order.instance.as_str()),
+            _ => entry.instances().is_some_and(|instances| instances.contains_key(&order.instance)),
+        };
+        if lists && order.app.as_ref().is_none_or(|app| *app == id) {
+            apps.insert(id);
+        }
+    }
+    let instance = &order.instance;
+    let mut found = apps.iter();
+    match (found.next(), found.next()) {
+        (Some(app), None) => Ok(app.clone()),
+        (Some(one), Some(other)) => {
+            Err(Failure::usage(format!("{one} and {other} have an instance '{instance}': say which with --app")))
+        }
+        (None, _) => {
+            let of = order.app.as_ref().map(|app| format!(" of the app '{app}'")).unwrap_or_default();
+            Err(Failure::usage(format!("there is no instance '{instance}'{of} in the store")))
+        }
+    }
+}
+
+async fn write(order: &Order, app: &AppId, store: &dyn Store) -> Result<(), Failure> {
+    let key = Key::of(Kind::Draining, app);
+    let seen = store.look(&key).await?;
+    let expect = seen.expect();
+    let mut draining = match Found::read(&key, seen) {
+        Found::Broken(mistakes) => return Err(Failure::data(mistakes.to_string())),
+        Found::Entry(entry) if entry.file.ends_with(".yaml") => {
+            let file = &entry.file;
+            return Err(Failure::usage(format!(
+                "{file} was written by a person, and verbs leave such files alone: edit or remove it"
+            )));
+        }
+        found => found.entry().and_then(|entry| entry.draining().cloned()).unwrap_or_default(),
+    };
+    let author = Author::person(order.why.clone());
+    if order.resume {
+        draining.remove(&order.instance);
+    } else {
+        let word = crate::store::entry::Word { by: Some(author.by.clone()), why: author.why.clone() };
+        draining.insert(order.instance.clone(), word);
+    }
+    let written: BTreeMap<_, _> = draining
+        .iter()
+        .map(|(id, word)| (id, Written { by: word.by.as_deref().unwrap_or("a person"), why: word.why.as_deref() }))
+        .collect();
+    let text = serde_json::to_string_pretty(&written).map_err(|error| Failure::data(error.to_string()))? + "\n";
+    let change = Transaction::new(author);
+    let change = if draining.is_empty() { change.remove(key, expect) } else { change.put(key, expect, text) };
+    Ok(store.commit(&change).await?)
+}
+
+/// Every edge that somebody publishes to, by name or else by where it is reached, and the one at the socket.
+async fn edges(asked: &Asked) -> BTreeMap<String, Result<Admin, String>> {
+    let mut edges = BTreeMap::new();
+    let mut sockets: BTreeSet<PathBuf> = BTreeSet::new();
+    for Published { report, .. } in asked.publishers().await.edges.into_values() {
+        let admin = match report.at_socket.parse() {
+            Ok(Target::Socket(socket)) => {
+                sockets.insert(std::fs::canonicalize(&socket).unwrap_or_else(|_| socket.clone()));
+                Ok(Admin::new(socket))
+            }
+            Ok(Target::Ssh { destination, .. }) => Err(format!("it is reached over ssh: ask it on {destination}")),
+            Err(why) => Err(why),
+        };
+        // Its publisher does not know its name while it is not there.
+        let name = report.edge.map_or(report.at_socket, |edge| edge.name);
+        edges.insert(name, admin);
+    }
+    let own = asked.admin.socket();
+    if !sockets.contains(&std::fs::canonicalize(own).unwrap_or_else(|_| own.to_owned())) {
+        edges.entry(own.display().to_string()).or_insert_with(|| Ok(asked.admin.clone()));
+    }
+    edges
+}
+
+/// Waits until every edge does as asked; with `wait`, until none holds anything of the instance.
+async fn wait(
+    order: &Order,
+    app: &AppId,
+    edges: BTreeMap<String, Result<Admin, String>>,
+    asked: &Asked,
+) -> Result<BTreeMap<String, Held>, Failure> {
+    let start = Instant::now();
+    let mut heard: BTreeMap<&String, Instant> = edges.keys().map(|name| (name, start)).collect();
+    let mut held = BTreeMap::new();
+    let mut progress = Progress::new(!asked.json && order.wait);
+    loop {
+        let mut silent = Vec::new();
+        for (name, admin) in &edges {
+            let answer = match admin {
+                Ok(admin) => ask(admin, app, order).await,
+                Err(why) => Err(why.clone()),
+            };
+            match answer {
+                Ok(now) => {
+                    heard.insert(name, Instant::now());
+                    held.insert(name.clone(), now);
+                }
+                Err(why) => {
+                    held.remove(name);
+                    let since = heard.get(name).map_or(Duration::ZERO, |heard| heard.elapsed());
+                    silent.push((name, why, since > SILENCE_MAX || admin.is_err()));
+                }
+            }
+        }
+        progress
+            .show(held.values().map(|held| held.tunnels + held.in_flight).sum(), silent.iter().map(|(name, ..)| name.as_str()));
+        let done = |held: &Held| held.live && (held.drained || !order.wait);
+        if silent.is_empty() && held.values().all(done) {
+            progress.end();
+            return Ok(held);
+        }
+        if let Some((name, why, _)) = silent.iter().find(|(.., given_up)| *given_up) {
+            progress.end();
+            let message =
+                format!("written to the store, but the edge {name} does not answer, so what it holds is not known: {why}");
+            return Err(Failure::new(Exit::Unavailable, message));
+        }
+        if let Some((name, _)) = held.iter().find(|(_, held)| !held.live).filter(|_| start.elapsed() > LIVE_WITHIN) {
+            progress.end();
+            return Err(match asked.publishers().await.is_running() {
+                true => Failure::new(
+                    Exit::NotNow,
+                    format!("written to the store, but the edge {name} does not do it yet: 'karman status' says why"),
+                ),
+                false => Failure::new(Exit::Unavailable, "written to the store, but no publisher runs: start 'karman publish'"),
+            });
+        }
+        sleep(ASK_EVERY).await;
+    }
+}
+
+async fn ask(admin: &Admin, app: &AppId, order: &Order) -> Result<Held, String> {
+    let answer = timeout(ANSWER_MAX, admin.app(app)).await.map_err(|_| format!("nothing within {} s", ANSWER_MAX.as_secs()))?;
+    let status = match answer {
+        Ok(status) => status,
+        // It serves no such app: there is nothing to hold.
+        Err(AdminError::Refused(Refusal::NotFound { .. })) => {
+            return Ok(Held { live: !order.resume, tunnels: 0, in_flight: 0, drained: true });
+        }
+        Err(error) => return Err(error.to_string()),
+    };
+    let state = status.app.pointer(&format!("/instances/{}/state", order.instance)).and_then(serde_json::Value::as_str);
+    let live = (state == Some("draining")
+        || state.is_none() && status.app.pointer(&format!("/instances/{}", order.instance)).is_none())
+        != order.resume;
+    Ok(match status.instances.get(&order.instance) {
+        Some(now) => Held { live, tunnels: now.tunnels, in_flight: now.in_flight, drained: now.drained },
+        None => Held { live, tunnels: 0, in_flight: 0, drained: true },
+    })
+}
