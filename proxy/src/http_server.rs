@@ -28,6 +28,8 @@ pub struct Call {
     pub query: String,
     /// The id after which a follower of events wants to go on.
     pub last_event_id: Option<u64>,
+    /// The media types that the caller takes; empty when it does not say.
+    pub accept: String,
     pub body: Body,
 }
 
@@ -103,22 +105,24 @@ async fn read(session: &mut ServerSession, body_bytes_max: usize) -> Result<Call
     let request = session.req_header();
     let (path, query) = (request.uri.path().to_owned(), request.uri.query().unwrap_or_default().to_owned());
     let method = request.method.clone();
-    let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    let last_event_id = header("last-event-id");
-    let announced = header("content-length").map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
+    let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
+    let number = |name: &str| header(name).and_then(|value| value.parse::<u64>().ok());
+    let last_event_id = number("last-event-id");
+    let accept = header("accept").unwrap_or_default().to_owned();
+    let announced = number("content-length").map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
     if announced > body_bytes_max {
         session.set_keepalive(None);
-        return Ok(Call { method, path, query, last_event_id, body: Body::TooLarge });
+        return Ok(Call { method, path, query, last_event_id, accept, body: Body::TooLarge });
     }
     let mut body = Vec::with_capacity(announced);
     while let Some(bytes) = session.read_request_body().await? {
         if body.len() + bytes.len() > body_bytes_max {
             session.set_keepalive(None);
-            return Ok(Call { method, path, query, last_event_id, body: Body::TooLarge });
+            return Ok(Call { method, path, query, last_event_id, accept, body: Body::TooLarge });
         }
         body.extend_from_slice(&bytes);
     }
-    Ok(Call { method, path, query, last_event_id, body: Body::Whole(body) })
+    Ok(Call { method, path, query, last_event_id, accept, body: Body::Whole(body) })
 }
 
 async fn write(session: &mut ServerSession, reply: Reply, head_only: bool) -> Result<()> {

@@ -1,8 +1,9 @@
-//! `GET /metrics`: the numbers of the process and of each app, in OpenMetrics text.
+//! `GET /metrics`: the numbers of the process and of each app, in OpenMetrics text, or the older text for who asks for that.
 //!
 //! The only file that names the metrics crate. The numbers themselves are plain atomics, read here at
 //! a scrape: an app that is gone has no series, and no request waits for a registry.
 
+pub mod classic;
 #[cfg(test)]
 mod tests;
 

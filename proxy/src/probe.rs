@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use crate::admin::Admin;
 use crate::connection::Connection;
 use crate::http_server::{self, Call, Reply};
-use crate::metrics;
+use crate::metrics::{self, classic};
 
 /// Probes at once; more wait.
 const CONNECTIONS_MAX: usize = 64;
@@ -60,6 +60,9 @@ async fn answer(admin: Arc<Admin>, call: Call) -> Reply {
         "/metrics" => {
             admin.edge.processes.ask().await;
             match tokio::task::spawn_blocking(move || metrics::text(&admin)).await {
+                Ok(Ok(text)) if classic::is_wanted(&call.accept) => {
+                    Reply { content_type: classic::CONTENT_TYPE, ..Reply::text(200, classic::text(&text)) }
+                }
                 Ok(Ok(text)) => {
                     Reply { content_type: "application/openmetrics-text; version=1.0.0; charset=utf-8", ..Reply::text(200, text) }
                 }
