@@ -1,11 +1,12 @@
-# Two commands for newcomers, three for those who stay:
+# Two commands for newcomers, four for those who stay:
 #   make up      a live app at http://todos.localhost:8080, and at https://todos.localhost:8443
 #   make test    everything that proves the edge works
 #   make bench   the spike lab
+#   make judges  programs that are not ours judge a running edge; minutes, on a machine that does nothing else
 #   make lint    what reviewers would otherwise have to say
 #   make clean   back to a clean clone
 
-.PHONY: up test bench lint clean build-tools test-tools
+.PHONY: up test bench judges lint clean build-tools test-tools
 
 SHELL := /bin/bash
 CARGO ?= cargo
@@ -22,6 +23,11 @@ bench: build-tools
 	@bench/peers/install.sh
 	$(CARGO) build --release --bins
 	target/release/karman-bench run
+
+judges: build-tools
+	@proxy/tests/install-test-tools.sh
+	$(CARGO) build --release -p karman-proxy --bins
+	@proxy/tests/judges/run.sh target/release/karman-proxy
 
 lint: build-tools
 	$(CARGO) fmt --all --check

@@ -217,6 +217,7 @@ async fn a_proxy_in_front_that_came_by_https_is_not_sent_there() {
     assert_eq!(edge.get("/", "x-forwarded-proto: http\r\n").await.status, 308);
 }
 
+/// L12.
 #[tokio::test]
 async fn a_ca_gets_its_proof_before_anything_else_of_the_app() {
     let (edge, authority) = (Edge::start().await, Authority::new());
