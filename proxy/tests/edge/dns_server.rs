@@ -5,11 +5,15 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::UdpSocket;
 
-use crate::rig::{end, until};
+use crate::rig::end;
+
+/// Somebody else may take the port in between; then another one is tried.
+const STARTS_MAX: usize = 4;
+const START_TIME_MAX: Duration = Duration::from_secs(10);
 
 pub struct DnsServer {
     process: Child,
@@ -35,10 +39,20 @@ fn zone_text(zone: &str, serial: u32, records: &BTreeSet<String>) -> String {
 impl DnsServer {
     /// Serves an empty zone at a free port.
     pub async fn start(zone: &'static str) -> Self {
+        for _ in 0..STARTS_MAX {
+            let mut server = Self::try_start(zone);
+            if server.answers(&format!("ns.{zone}")).await {
+                return server;
+            }
+            eprint!("{}", std::fs::read_to_string(server.dir.path().join("knot.log")).unwrap_or_default());
+        }
+        panic!("the DNS server does not answer, started {STARTS_MAX} times");
+    }
+
+    fn try_start(zone: &'static str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().display().to_string();
-        // Free for UDP a moment ago: knot has no way to tell which port it was given.
-        let address = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = free_address();
         let conf = format!(
             "server:\n  listen: 127.0.0.1@{port}\n  rundir: {folder}\n  pidfile: {folder}/knot.pid\n\
              control:\n  listen: {folder}/knot.sock\ndatabase:\n  storage: {folder}/db\n\
@@ -56,9 +70,19 @@ impl DnsServer {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let server = Self { process, address, zone, contents: Mutex::new(Contents { serial: 1, records: BTreeSet::new() }), dir };
-        until("the DNS server answers", async || !server.addresses(&format!("ns.{zone}")).await.is_empty()).await;
-        server
+        Self { process, address, zone, contents: Mutex::new(Contents { serial: 1, records: BTreeSet::new() }), dir }
+    }
+
+    /// Waits until it answers; `false` if it ended, or never does.
+    async fn answers(&mut self, host: &str) -> bool {
+        let deadline = Instant::now() + START_TIME_MAX;
+        while Instant::now() < deadline && self.process.try_wait().unwrap().is_none() {
+            if !self.addresses(host).await.is_empty() {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        false
     }
 
     /// Adds or removes an address of a host, and waits until the server has it.
@@ -105,6 +129,17 @@ impl DnsServer {
 impl Drop for DnsServer {
     fn drop(&mut self) {
         end(&mut self.process);
+    }
+}
+
+/// Free for TCP and UDP a moment ago: knot wants both, and has no way to tell which port it was given.
+fn free_address() -> SocketAddr {
+    loop {
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = tcp.local_addr().unwrap();
+        if std::net::UdpSocket::bind(address).is_ok() {
+            return address;
+        }
     }
 }
 
