@@ -17,7 +17,8 @@ pub(crate) use scenario::{Panel, Plot, Scenario, Turn};
 pub(crate) struct Plan {
     /// The share of a scenario's full size; tests of the lab run small.
     pub(crate) scale: f64,
-    pub(crate) rounds: u32,
+    /// Instead of each scenario's own number.
+    pub(crate) rounds: Option<u32>,
     /// Only these contenders, by name; all without any.
     pub(crate) only: Vec<String>,
     /// Where results are written.
@@ -27,15 +28,16 @@ pub(crate) struct Plan {
 /// Runs one scenario and writes its results. Contenders that cannot run are left out, and named.
 pub(crate) fn run(scenario: &Scenario, plan: &Plan) -> io::Result<Results> {
     let start = Instant::now();
+    let rounds = plan.rounds.unwrap_or(scenario.rounds);
     println!("{}: {}", scenario.name, scenario.question);
     let mut left_out: Vec<(Kind, String)> = Vec::new();
     let mut turns = Vec::new();
-    for round in 1..=plan.rounds {
+    for round in 1..=rounds {
         for &kind in scenario.contenders.iter().filter(|kind| plan.wants(**kind)) {
             if left_out.iter().any(|(out, _)| *out == kind) {
                 continue;
             }
-            progress(&format!("{} · round {round} of {} · {}", scenario.name, plan.rounds, kind.name()));
+            progress(&format!("{} · round {round} of {rounds} · {}", scenario.name, kind.name()));
             let turn = Turn { kind, scale: plan.scale };
             if let Err(why) = kind.is_here() {
                 println!("  left out: {}: {why}", kind.name());
@@ -54,7 +56,7 @@ pub(crate) fn run(scenario: &Scenario, plan: &Plan) -> io::Result<Results> {
         machine: Machine::here(),
         versions: versions(&turns),
         scale: plan.scale,
-        rounds: plan.rounds,
+        rounds,
         seconds: whole_seconds(start.elapsed()),
         left_out: left_out.into_iter().map(|(kind, why)| (kind.name().to_owned(), why)).collect(),
         turns,

@@ -17,9 +17,9 @@ use crate::scenarios;
 pub(crate) struct Options {
     /// Scenarios by name; all without any
     scenarios: Vec<String>,
-    /// Rounds, in each of which every contender has its turn
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=20))]
-    rounds: u32,
+    /// Rounds, in each of which every contender has its turn; each scenario's own number without it
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=20))]
+    rounds: Option<u32>,
     /// Only these contenders
     #[arg(long, value_delimiter = ',')]
     contenders: Vec<String>,

@@ -15,6 +15,8 @@ pub(crate) struct Scenario {
     pub(crate) contenders: &'static [Kind],
     /// Measures one contender, which it starts itself, from a standstill.
     pub(crate) measure: fn(&Turn) -> io::Result<Reading>,
+    /// How many, unless the run says otherwise: fewer where one is long, so that the whole lab takes less than 30 minutes.
+    pub(crate) rounds: u32,
     /// Drawn from the series that the readings hold.
     pub(crate) plots: &'static [Plot],
     /// For figures whose names begin so: why Karman is behind there, where it is, and what would change it.

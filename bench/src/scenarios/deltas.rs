@@ -14,6 +14,7 @@ pub(crate) const SCENARIO: Scenario = Scenario {
     question: "9,000 open sockets, and 1,000 changes that add, change and remove other apps: is one of them closed, does memory grow?",
     contenders: &[Kind::Karman],
     measure,
+    rounds: 3,
     plots: &[Plot {
         file: "memory",
         title: "9,000 sockets over 1,000 changes of other apps",

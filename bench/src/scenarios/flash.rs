@@ -12,6 +12,7 @@ pub(crate) const SCENARIO: Scenario = Scenario {
     question: "From 100 requests a second to 20,000 within a second, and back: how late are answers, and for how long?",
     contenders: &[Kind::Karman, Kind::Haproxy, Kind::Nginx, Kind::Pingora, Kind::Envoy, Kind::Go],
     measure,
+    rounds: 3,
     plots: &[Plot {
         file: "latency",
         title: "A crowd comes within a second, stays for two, and goes",
@@ -23,8 +24,7 @@ pub(crate) const SCENARIO: Scenario = Scenario {
     }],
     remarks: &[(
         "the crowd, p99",
-        "load, proxy and app share the cores, and 20,000 a second is more than they can do together: whoever needs less CPU a \
-             request has the shorter backlog; see 'http'",
+        "load, proxy and app share the cores; the picture shows how many a second were answered, and 'http' what each costs",
     )],
 };
 

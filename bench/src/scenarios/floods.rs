@@ -17,6 +17,7 @@ pub(crate) const SCENARIO: Scenario = Scenario {
                within twice of what it is at rest?",
     contenders: &[Kind::Karman, Kind::Haproxy, Kind::Nginx],
     measure,
+    rounds: 1,
     plots: &[],
     remarks: &[],
 };

@@ -15,6 +15,7 @@ pub(crate) const SCENARIO: Scenario = Scenario {
     question: "One app storms: 3,000 requests a second to an instance that takes a second for each. What does its neighbour's p99 become?",
     contenders: &[Kind::Karman],
     measure,
+    rounds: 3,
     plots: &[],
     remarks: &[],
 };

@@ -15,10 +15,11 @@ pub(crate) const SCENARIO: Scenario = Scenario {
     question: "500 clients that want 1 MiB each and do not read it: what does each hold in the proxy, and do the others notice?",
     contenders: contender::ALL,
     measure,
+    rounds: 3,
     plots: &[],
     remarks: &[(
         "memory a slow client",
-        "pingora's read buffers of 64 KiB on both connections and the request's future, for as long as the answer is under way",
+        "'pingora' is the library below with nothing of ours: up to its figure the memory is the library's, beyond it ours",
     )],
 };
 

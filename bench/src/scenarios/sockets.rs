@@ -13,11 +13,11 @@ pub(crate) const SCENARIO: Scenario = Scenario {
     question: "What does a WebSocket cost the proxy: 2,000 that are idle, and 32 that say 128 bytes and hear as much?",
     contenders: contender::ALL,
     measure,
+    rounds: 3,
     plots: &[],
     remarks: &[(
         "CPU a round trip",
-        "a tunnel is woken through tokio's scheduler, which may move it to another core; nginx and HAProxy read and write within \
-             one event loop. A runtime for each core would change it",
+        "not broken down: user and kernel time, system calls and wake-ups of a round trip come next",
     )],
 };
 

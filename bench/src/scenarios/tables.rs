@@ -14,6 +14,7 @@ pub(crate) const SCENARIO: Scenario = Scenario {
     question: "With 100,000 apps: how long until they are loaded, from a push and from disk, and until a change of one is live?",
     contenders: &[Kind::Karman],
     measure,
+    rounds: 2,
     plots: &[],
     remarks: &[],
 };

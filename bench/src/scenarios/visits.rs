@@ -17,10 +17,11 @@ pub(crate) const COLD: Scenario = Scenario {
     question: "A cold visit, 100 a second: how long until there is live data, and what does a visitor cost the app and the proxy?",
     contenders: &[Kind::Karman, Kind::Haproxy, Kind::Nginx, Kind::Envoy, Kind::Go],
     measure: cold,
+    rounds: 3,
     plots: &[],
     remarks: &[(
         "CPU of the proxy",
-        "three connections and an upgrade a visitor, each through pingora's request path; see 'http'",
+        "not broken down; a visitor makes four requests, and 'http' says what one costs",
     )],
 };
 
@@ -31,6 +32,7 @@ pub(crate) const DEPLOY: Scenario = Scenario {
     question: "A new release replaces the old one under 600 visitors: how long is each without live data?",
     contenders: &[Kind::Karman, Kind::Haproxy, Kind::Nginx],
     measure: deploy,
+    rounds: 2,
     plots: &[],
     remarks: &[(
         "until the last",
