@@ -18,6 +18,9 @@ use crate::http::Connection;
 /// How long a peer may take until it serves the app.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// After this long without a new worker the signal is sent again.
+const RELOAD_HEARD: Duration = Duration::from_secs(1);
+
 /// Where a peer runs.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
@@ -86,16 +89,18 @@ impl Launched {
     pub(super) fn reload(&self, configure: impl FnOnce(&Place) -> Launch, signal: Signal) -> io::Result<()> {
         let before = accounting::with_children(&[self.id()]);
         self.place.write(&configure(&self.place))?;
-        self.signal(signal);
+        let is_new = || accounting::with_children(&[self.id()]).iter().any(|pid| !before.contains(pid));
         let start = Instant::now();
-        // New workers are there, and somebody answers.
-        while accounting::with_children(&[self.id()]).iter().all(|pid| before.contains(pid)) || !self.answers() {
+        self.signal(signal);
+        while !within(RELOAD_HEARD, is_new) {
             if start.elapsed() > START_TIMEOUT {
                 return Err(io::Error::other("it made no new worker"));
             }
-            std::thread::sleep(Duration::from_millis(10));
+            // A master that still loads what it was given before loses the signal; HAProxy does.
+            self.signal(signal);
         }
-        Ok(())
+        let serves = within(START_TIMEOUT, || self.answers());
+        if serves { Ok(()) } else { Err(io::Error::other("it serves no more since it read its files again")) }
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -115,6 +120,20 @@ impl Launched {
 
     pub(super) fn id(&self) -> u32 {
         self.process.id()
+    }
+}
+
+/// Whether it became so in time.
+fn within(patience: Duration, is_so: impl Fn() -> bool) -> bool {
+    let start = Instant::now();
+    loop {
+        if is_so() {
+            return true;
+        }
+        if start.elapsed() > patience {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
