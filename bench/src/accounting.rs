@@ -43,7 +43,12 @@ pub(crate) fn cpu_split(roots: &[u32]) -> io::Result<Split> {
 
 /// The share of the machine's memory (Pss), in bytes.
 pub(crate) fn memory(roots: &[u32]) -> io::Result<u64> {
-    with_children(roots).into_iter().map(proportional_set_size).sum()
+    // A worker may end between the listing and the reading; whoever was asked for may not.
+    let of = |pid| match proportional_set_size(pid) {
+        Err(_) if !roots.contains(&pid) => Ok(0),
+        said => said,
+    };
+    with_children(roots).into_iter().map(of).sum()
 }
 
 fn proportional_set_size(pid: u32) -> io::Result<u64> {
