@@ -19,10 +19,7 @@ pub(crate) const COLD: Scenario = Scenario {
     measure: cold,
     rounds: 3,
     plots: &[],
-    remarks: &[(
-        "CPU of the proxy",
-        "not broken down; a visitor makes four requests, and 'http' says what one costs",
-    )],
+    remarks: &[("CPU of the proxy", "not broken down; a visitor makes four requests, and 'http' says what one costs")],
 };
 
 /// By the means that each has: Karman drains the old release at the pace that the new one admits; the others are given the new
