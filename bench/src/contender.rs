@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::accounting::{self, Split};
+use crate::authority::Certificate;
 pub(crate) use installed::beside;
 pub(crate) use karman::Karman;
 use launch::{Launch, Launched, Place};
@@ -95,12 +96,19 @@ pub(crate) struct Job {
     pub(crate) instances: Vec<SocketAddr>,
     /// Further fields of the app's document, each with a comma before it. Only Karman reads them.
     pub(crate) fields: String,
+    /// What it shows to clients that come by HTTPS; without one, nobody does. Karman, nginx and HAProxy know how.
+    pub(crate) certificate: Option<Certificate>,
 }
 
 impl Job {
     /// One instance, and nobody has to wait at the gate: what is measured is the proxy.
     pub(crate) fn of_one(instance: SocketAddr) -> Self {
-        Self { instances: vec![instance], fields: r#","limits":{"sockets_per_second":0}"#.to_owned() }
+        Self { instances: vec![instance], fields: r#","limits":{"sockets_per_second":0}"#.to_owned(), certificate: None }
+    }
+
+    /// The same over HTTPS, beside HTTP.
+    pub(crate) fn secured(instance: SocketAddr, certificate: Certificate) -> Self {
+        Self { certificate: Some(certificate), ..Self::of_one(instance) }
     }
 }
 
@@ -108,6 +116,8 @@ impl Job {
 #[derive(Debug)]
 pub(crate) struct Contender {
     pub(crate) address: SocketAddr,
+    /// Where clients come in by HTTPS, if the job has a certificate.
+    pub(crate) https: SocketAddr,
     kind: Kind,
     running: Running,
 }
@@ -123,10 +133,13 @@ impl Contender {
         let Some(launch) = launch(kind) else {
             let karman = Karman::start()?;
             karman.put_app(job)?;
-            return Ok(Self { address: karman.http, kind, running: Running::Karman(karman) });
+            if let Some(certificate) = &job.certificate {
+                karman.put_certificates(1, &certificate.item("todos", HOST))?;
+            }
+            return Ok(Self { address: karman.http, https: karman.https, kind, running: Running::Karman(karman) });
         };
         let launched = Launched::start(kind, |place| launch(kind, job, place))?;
-        Ok(Self { address: launched.address(), kind, running: Running::Other(launched) })
+        Ok(Self { address: launched.address(), https: launched.https(), kind, running: Running::Other(launched) })
     }
 
     /// Gives it another job, as its operators do: a document is put, or files are written and read again.

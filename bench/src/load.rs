@@ -3,6 +3,7 @@
 pub(crate) mod herd;
 mod latency;
 pub(crate) mod pace;
+pub(crate) mod secured;
 pub(crate) mod socket;
 pub(crate) mod standing;
 

@@ -1,6 +1,7 @@
 //! `karman-bench`: the spike lab. Each scenario puts one question to Karman and its peers, side by side.
 
 mod accounting;
+mod authority;
 mod commands;
 mod contender;
 mod http;

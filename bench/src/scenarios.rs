@@ -11,6 +11,7 @@ mod neighbour;
 mod slow;
 mod sockets;
 mod tables;
+mod tls;
 mod upgrade;
 mod visits;
 
@@ -29,6 +30,8 @@ pub(crate) const ALL: &[&Scenario] = &[
     &visits::COLD,
     &visits::DEPLOY,
     &tables::SCENARIO,
+    &tls::CERTIFICATES,
+    &tls::HANDSHAKES,
     &deltas::SCENARIO,
     &drain::SCENARIO,
     &crash::ONE_OF_THREE,

@@ -22,21 +22,23 @@ pub(crate) struct Karman {
     /// The one that serves, last; before it, those that were taken over from.
     generations: Vec<Child>,
     pub(crate) http: SocketAddr,
+    pub(crate) https: SocketAddr,
 }
 
 impl Karman {
     /// Starts a proxy with no tables.
     pub(crate) fn start() -> io::Result<Self> {
         // A fixed port, found free once: a restart must come back where clients ask for it.
-        let Place { dir, address } = Place::find("karman")?;
+        let Place { dir, address, https } = Place::find("karman")?;
         let folder = dir.display();
+        // All clients of the lab are one network, and one name: the limits on those would be what is measured.
         let settings = format!(
-            "listen: {{http: [\"{address}\"]}}\nadmin: {{socket: {folder}/admin.sock}}\nstate: {{dir: {folder}/state}}\n\
-             log: {{access: \"off\", level: warn}}\nlimits: {{keepalive_requests: 100000}}\n"
+            "listen: {{http: [\"{address}\"], https: [\"{https}\"]}}\nadmin: {{socket: {folder}/admin.sock}}\nstate: {{dir: {folder}/state}}\n\
+             log: {{access: \"off\", level: warn}}\nlimits: {{keepalive_requests: 100000, handshakes_per_second_network: 0, handshakes_per_second_name: 0}}\n"
         );
         fs::write(dir.join("edge.yaml"), settings)?;
         let process = spawn(&dir, &[])?;
-        let karman = Self { dir, generations: vec![process], http: address };
+        let karman = Self { dir, generations: vec![process], http: address, https };
         karman.until_up()?;
         Ok(karman)
     }
@@ -52,9 +54,20 @@ impl Karman {
         self.change("PUT", &format!(r#"{{"generation":{generation},"apps":{{{apps}}}}}"#))
     }
 
-    /// Sends a change, and wants it to be live and on disk.
+    /// Puts a whole document; `certificates` are the members of its object.
+    pub(crate) fn put_certificates(&self, generation: u64, certificates: &str) -> io::Result<()> {
+        let document = format!(r#"{{"generation":{generation},"certificates":{{{certificates}}}}}"#);
+        self.change_of("certificates", "PUT", &document)
+    }
+
+    /// Sends a change of the apps, and wants it to be live and on disk.
     pub(crate) fn change(&self, method: &str, document: &str) -> io::Result<()> {
-        let answer = self.admin()?.ask(method, "admin", "/v1/apps", document.as_bytes())?;
+        self.change_of("apps", method, document)
+    }
+
+    /// Sends a change of this kind of document, and wants it to be live and on disk.
+    pub(crate) fn change_of(&self, kind: &str, method: &str, document: &str) -> io::Result<()> {
+        let answer = self.admin()?.ask(method, "admin", &format!("/v1/{kind}"), document.as_bytes())?;
         let said = String::from_utf8_lossy(&answer.body).into_owned();
         if answer.status == 200 && said.contains(r#""saved":true"#) { Ok(()) } else { Err(io::Error::other(said)) }
     }

@@ -26,6 +26,7 @@ const RELOAD_HEARD: Duration = Duration::from_secs(1);
 pub(super) struct Place {
     pub(super) dir: PathBuf,
     pub(super) address: SocketAddr,
+    pub(super) https: SocketAddr,
 }
 
 /// What a peer is started with.
@@ -44,13 +45,14 @@ pub(super) struct Launched {
 }
 
 impl Place {
-    /// A folder of its own, and an address that was free a moment ago.
+    /// A folder of its own, and addresses that were free a moment ago.
     pub(super) fn find(name: &str) -> io::Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("karman-bench-{name}-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
         let dir = std::env::temp_dir().join(name);
         fs::create_dir_all(&dir)?;
-        Ok(Self { dir, address: TcpListener::bind("127.0.0.1:0")?.local_addr()? })
+        let (http, https) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
+        Ok(Self { dir, address: http.local_addr()?, https: https.local_addr()? })
     }
 
     fn write(&self, launch: &Launch) -> io::Result<()> {
@@ -105,6 +107,10 @@ impl Launched {
 
     pub(super) fn address(&self) -> SocketAddr {
         self.place.address
+    }
+
+    pub(super) fn https(&self) -> SocketAddr {
+        self.place.https
     }
 
     fn signal(&self, signal: Signal) {

@@ -16,6 +16,12 @@ pub(super) fn launch(kind: Kind, job: &Job, place: &Place) -> Launch {
         Kind::NginxDebian => "ip_hash;",
         _ => "sticky cookie edge path=/;",
     };
+    let secured = job.certificate.as_ref().map_or(String::new(), |_| {
+        let listen = format!("listen {} ssl backlog=4096;", place.https);
+        format!(
+            "{listen} ssl_certificate {folder}/edge.pem; ssl_certificate_key {folder}/edge.pem; ssl_protocols TLSv1.2 TLSv1.3;"
+        )
+    });
     let user = if rustix::process::getuid().is_root() { "user root;" } else { "" };
     let config = format!(
         "daemon off; {user} pid {folder}/pid; error_log {folder}/error.log; worker_processes {};\n\
@@ -25,15 +31,14 @@ pub(super) fn launch(kind: Kind, job: &Job, place: &Place) -> Launch {
          uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s; client_max_body_size 100m;\n\
          map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}\n\
          upstream app {{ {sticky}\n{upstream} keepalive 256; keepalive_timeout 4s; keepalive_requests 100000; }}\n\
-         server {{ listen {} backlog=4096; location / {{ proxy_pass http://app; proxy_http_version 1.1;\n\
+         server {{ listen {} backlog=4096; {secured} location / {{ proxy_pass http://app; proxy_http_version 1.1;\n\
          proxy_set_header Host $host; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;\n\
          proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme;\n\
          proxy_connect_timeout 3s; proxy_read_timeout 120s; }} }} }}\n",
         cores(),
         place.address,
     );
-    Launch {
-        arguments: vec!["-p".into(), place.dir.clone().into(), "-c".into(), place.dir.join("nginx.conf").into()],
-        files: vec![("nginx.conf", config)],
-    }
+    let mut files = vec![("nginx.conf", config)];
+    files.extend(job.certificate.as_ref().map(|certificate| ("edge.pem", certificate.chain_and_key())));
+    Launch { arguments: vec!["-p".into(), place.dir.clone().into(), "-c".into(), place.dir.join("nginx.conf").into()], files }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use hyper::header::{COOKIE, HeaderValue, SET_COOKIE};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -38,17 +39,27 @@ pub(crate) async fn open_at(
     let opening = async {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let mut request = format!("ws://{host}{path}").into_client_request().map_err(io::Error::other)?;
-        if let Some(cookie) = cookie {
-            request.headers_mut().insert(COOKIE, HeaderValue::from_str(cookie).map_err(io::Error::other)?);
-        }
-        let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER).write_buffer_size(0);
-        let opened = tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await;
-        let (socket, answer) = opened.map_err(io::Error::other)?;
-        let set = answer.headers().get(SET_COOKIE).and_then(|value| value.to_str().ok());
-        Ok((socket, set.and_then(|set| set.split(';').next()).map(str::to_owned)))
+        upgrade(stream, host, path, cookie).await
     };
     tokio::time::timeout(OPEN_TIMEOUT, opening).await?
+}
+
+/// Makes a WebSocket of a stream, which may be one within TLS.
+pub(crate) async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    host: &str,
+    path: &str,
+    cookie: Option<&str>,
+) -> io::Result<(WebSocketStream<S>, Option<String>)> {
+    let mut request = format!("ws://{host}{path}").into_client_request().map_err(io::Error::other)?;
+    if let Some(cookie) = cookie {
+        request.headers_mut().insert(COOKIE, HeaderValue::from_str(cookie).map_err(io::Error::other)?);
+    }
+    let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER).write_buffer_size(0);
+    let opened = tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await;
+    let (socket, answer) = opened.map_err(io::Error::other)?;
+    let set = answer.headers().get(SET_COOKIE).and_then(|value| value.to_str().ok());
+    Ok((socket, set.and_then(|set| set.split(';').next()).map(str::to_owned)))
 }
 
 /// Opens `count`, one after the other.
