@@ -59,6 +59,10 @@ impl ProxyHttp for Proxy {
 
     async fn request_filter(&self, session: &mut Session, x: &mut Exchange) -> Result<bool> {
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
+        if session.is_http2() {
+            // A stream whose window stays shut: its connection may be busy, so the connection's own pace does not see it.
+            session.set_write_timeout(Some(self.edge.settings.limits.body_pause));
+        }
         if let Some(ends) = ends(session) {
             ends.hear();
         }
