@@ -49,6 +49,9 @@ mod gate;
 /// What an app and a client get to see.
 #[path = "edge/headers.rs"]
 mod headers;
+/// HTTP/2 that no library would send.
+#[path = "edge/http2.rs"]
+mod http2;
 /// HTTPS and HTTP/2 as clients see them.
 #[path = "edge/https.rs"]
 mod https;

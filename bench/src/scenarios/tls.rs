@@ -18,6 +18,7 @@ pub(crate) const CERTIFICATES: Scenario = Scenario {
                while nobody asks for it, and how long until another one is shown in its place?",
     contenders: &[Kind::Karman],
     measure: measure_certificates,
+    rounds: 1,
     plots: &[],
     remarks: &[],
 };
@@ -28,6 +29,7 @@ pub(crate) const HANDSHAKES: Scenario = Scenario {
                or resumed, and what does an idle WebSocket hold?",
     contenders: &[Kind::Karman, Kind::Haproxy, Kind::Nginx, Kind::NginxDebian],
     measure: measure_handshakes,
+    rounds: 1,
     plots: &[],
     remarks: &[],
 };

@@ -4,12 +4,15 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose, PublicKeyData};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{AlertDescription, ClientConfig, RootCertStore, SupportedProtocolVersion};
 use serde_json::{Value, json};
+use sha2::Digest;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -39,6 +42,13 @@ impl Authority {
         change(&mut params);
         let chain = params.signed_by(key, &self.issuer).unwrap().pem();
         json!({"names": names, "chain": chain, "key": key.serialize_pem()})
+    }
+
+    /// A certificate as [`issue`](Self::issue), and the SHA-256 of its public key, in base64.
+    pub fn issue_pinned(&self, names: &[&str]) -> (Value, String) {
+        let key = KeyPair::generate().unwrap();
+        let pin = sha2::Sha256::digest(key.subject_public_key_info());
+        (self.issue_with(names, &key, |_| {}), BASE64_STANDARD.encode(pin))
     }
 
     pub fn pem(&self) -> String {

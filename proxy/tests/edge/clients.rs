@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 
+use crate::authority::Authority;
 use crate::rig::{App, Edge, HOST, Node, instances_json};
 
 /// The longest that one client may take; a page that comes back by itself waits up to 40 s.
@@ -168,6 +169,17 @@ async fn two_tabs_of_a_browser_see_each_others_changes() {
     let (edge, _a, _b) = two_samples().await;
     let out = screenshots();
     Client::start_at(&url(&edge), "browser.mjs", &["two-tabs"], &[out.to_str().unwrap(), "--visitors", "2"]).holds().await;
+}
+
+#[tokio::test]
+async fn a_browser_comes_by_http2_and_stays_within_tls() {
+    let (edge, _a, _b) = two_samples().await;
+    let (certificate, pin) = Authority::new().issue_pinned(&[BROWSER_HOST]);
+    assert_eq!(edge.put_certificates(&[("c", certificate)]).await.status, 200);
+    let out = screenshots();
+    // By HTTP first, as whoever types a name: it is sent on.
+    let seen = Client::start_at(&url(&edge), "browser.mjs", &["https"], &[out.to_str().unwrap(), "--spki", &pin]).holds().await;
+    assert_eq!(seen.last().unwrap()["protocol"], "h2");
 }
 
 /// Chromium finds `*.localhost` by itself, so the app is put under such a name.

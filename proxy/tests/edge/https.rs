@@ -38,6 +38,7 @@ async fn a_name_gets_its_own_certificate_and_never_another() {
     let address = authority.issue(&["127.0.0.1"]);
     let all = [("exact", exact.clone()), ("wild", wildcard.clone()), ("idna", idna.clone()), ("address", address.clone())];
     assert_eq!(edge.put_certificates(&all).await.status, 200);
+    // L04: what a client may name, well or badly.
     let client = authority.client(&["http/1.1"]);
     for (name, item) in [
         ("a.example.com", &exact),
@@ -119,6 +120,7 @@ async fn a_host_is_asked_for_only_where_its_certificate_was_shown() {
     let both =
         [("both", authority.issue(&["one.example.com", "two.example.com"])), ("three", authority.issue(&["three.example.com"]))];
     assert_eq!(edge.put_certificates(&both).await.status, 200);
+    // L05: a certificate for one host, a request for another.
     let client = authority.client(&["http/1.1"]);
     for (host, status, code) in [
         ("one.example.com", 200, ""),
@@ -173,6 +175,7 @@ async fn http2_carries_bodies_both_ways_and_a_cookie_in_crumbs() {
     for answer in asked {
         assert_eq!(answer.await.unwrap().len(), 300_000);
     }
+    // T06: the app gets one field (RFC 9113 section 8.2.3).
     let request = http::Request::get(format!("https://{HOST}/api/headers"));
     let request =
         request.header("cookie", "a=1").header("cookie", "__Host-karman=junk").header("cookie", "b=2").body(()).unwrap();
@@ -227,6 +230,7 @@ async fn a_ca_gets_its_proof_before_anything_else_of_the_app() {
         let body = format!(r#"{{"generation":{generation},"certificates":{{}},{body}}}"#);
         edge.admin("PUT", "/v1/certificates", &body).await.status
     };
+    // L12.
     let path = "/.well-known/acme-challenge/Token_1-x";
     assert_eq!(edge.get(path, "").await.status, 308, "without an account it is a path like any other");
     assert_eq!(put(1, r#""accounts":["thumb-1","thumb-2"]"#).await, 200);
@@ -347,6 +351,7 @@ async fn a_storm_on_one_name_waits_for_its_turn_and_nobody_else_does() {
 async fn whoever_does_not_finish_a_handshake_is_let_go() {
     let (edge, authority) = (Edge::start_with("limits: {handshake_seconds: 1}").await, Authority::new());
     assert_eq!(edge.put_certificates(&[("c", authority.issue(&[HOST]))]).await.status, 200);
+    // L07, T16: silence, a hello that breaks off, what is no TLS.
     for sent in [&b""[..], b"\x16\x03\x01\x02\x00\x01", b"GET / HTTP/1.1\r\n\r\n", &[0xff; 600]] {
         let mut stream = tokio::net::TcpStream::connect(edge.https).await.unwrap();
         stream.write_all(sent).await.unwrap();
@@ -376,4 +381,46 @@ async fn curl_reaches_the_app_by_https_on_both_versions() {
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert_eq!(said, format!("200 {version}"), "{option}: {}", String::from_utf8_lossy(&output.stderr));
     }
+}
+
+#[tokio::test]
+async fn old_tls_and_protocols_that_we_do_not_speak_are_refused() {
+    let (edge, _app, authority) = served().await;
+    // L06: nothing offered is HTTP/1.1; what we do not speak is refused, not ignored (RFC 7301 section 3.2).
+    let answer = get(&edge, &authority.client(&[]), HOST, HOST, "/").await;
+    assert_eq!(answer.status, 200);
+    for protocol in ["spdy/3", "acme-tls/1", "h3"] {
+        let alert = authority.client(&[protocol]).refused(edge.https, HOST).await;
+        let wanted = [AlertDescription::NoApplicationProtocol, AlertDescription::UnrecognisedName];
+        assert!(wanted.contains(&alert), "{protocol}: {alert:?}");
+    }
+    // L07: an alert for versions that are gone, and no early data.
+    let file = authority.save(edge.dir.path());
+    for version in ["-tls1", "-tls1_1"] {
+        let output = Command::new("openssl")
+            .args(["s_client", "-connect", &edge.https.to_string(), "-servername", HOST, "-CAfile", &file])
+            .args(["-cipher", "ALL:@SECLEVEL=0", version])
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        let said = [output.stderr, output.stdout].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(!output.status.success() && said.contains(" alert "), "{version}: {said}");
+    }
+    let client = authority.client_of(&rustls::version::TLS13);
+    for _ in 0..2 {
+        assert_eq!(get(&edge, &client, HOST, HOST, "/").await.status, 200);
+    }
+    let mut early = client.0.clone();
+    early.enable_early_data = true;
+    let mut session =
+        rustls::ClientConnection::new(std::sync::Arc::new(early), rustls::pki_types::ServerName::try_from(HOST).unwrap())
+            .unwrap();
+    assert!(session.early_data().is_none(), "no ticket allows it");
+    // An SSLv2 hello, and renegotiation, which rustls has no word for: neither is TLS of ours.
+    let mut stream = tokio::net::TcpStream::connect(edge.https).await.unwrap();
+    stream.write_all(b"\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10\x01\x00\x80\x02\x00\x80\x03\x00\x80").await.unwrap();
+    let mut said = Vec::new();
+    tokio::time::timeout(crate::rig::SOON, stream.read_to_end(&mut said)).await.expect("it is closed").unwrap();
+    assert!(said.first().is_none_or(|first| *first == 0x15), "an alert or nothing: {said:?}");
 }
