@@ -140,6 +140,8 @@ async fn a_body_that_is_not_as_long_as_it_said_is_cut_on_http2() {
 
 #[tokio::test]
 async fn whoever_makes_work_and_takes_it_back_is_told_to_go() {
+    /// Of 2,000: as many as may be open at once.
+    const REACHED_MAX: usize = 100;
     let served = Served::start("").await;
     let head = |stream| frame(HEADERS, END_HEADERS | END_STREAM, stream, &request("GET", "/", &[]));
     let streams = || (0..2_000).map(|n| n * 2 + 1);
@@ -158,12 +160,15 @@ async fn whoever_makes_work_and_takes_it_back_is_told_to_go() {
         ("T10", endless, &[ENHANCE_YOUR_CALM]),
         ("T11", empty, &[ENHANCE_YOUR_CALM]),
     ] {
+        let before = served.app.count();
         let mut raw = served.open().await;
         raw.write(&sent).await;
         // A reset may overtake the GOAWAY: the edge closes with bytes of ours unread.
         let code = raw.goes_away().await;
         assert!(code.is_none_or(|code| codes.contains(&code)), "{row}: {code:?}");
         served.serves().await;
+        let reached = served.app.count() - before;
+        assert!(reached <= REACHED_MAX, "{row}: {reached} requests reached the app");
     }
 }
 

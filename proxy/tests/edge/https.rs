@@ -230,7 +230,6 @@ async fn a_ca_gets_its_proof_before_anything_else_of_the_app() {
         let body = format!(r#"{{"generation":{generation},"certificates":{{}},{body}}}"#);
         edge.admin("PUT", "/v1/certificates", &body).await.status
     };
-    // L12.
     let path = "/.well-known/acme-challenge/Token_1-x";
     assert_eq!(edge.get(path, "").await.status, 308, "without an account it is a path like any other");
     assert_eq!(put(1, r#""accounts":["thumb-1","thumb-2"]"#).await, 200);
