@@ -6,6 +6,8 @@
 
 mod line;
 pub mod previous;
+#[cfg(test)]
+mod tests;
 pub mod wire;
 
 use std::collections::BTreeMap;
@@ -44,6 +46,8 @@ pub struct Processes {
     admin_socket: PathBuf,
     apps: Arc<Live<Apps>>,
     previous: Mutex<Vec<Arc<Known>>>,
+    /// Whether they have been looked for. Before that, nothing can be said of the edge as a whole.
+    found: watch::Sender<bool>,
     /// Rings when the apps table was replaced, and stops all when it is dropped.
     table: Mutex<Option<watch::Sender<()>>>,
 }
@@ -62,7 +66,7 @@ struct Known {
 pub struct Elsewhere {
     pub tunnels: usize,
     pub in_flight: u64,
-    /// One of them does not answer: it may hold more.
+    /// One of them does not answer, or was not found yet: it may hold more.
     pub unsure: bool,
 }
 
@@ -75,7 +79,7 @@ impl Elsewhere {
 impl Processes {
     pub fn new(admin_socket: &Path, apps: Arc<Live<Apps>>) -> Self {
         let (admin_socket, table) = (admin_socket.to_owned(), Mutex::new(Some(watch::Sender::new(()))));
-        Self { admin_socket, apps, previous: Mutex::default(), table }
+        Self { admin_socket, apps, previous: Mutex::default(), found: watch::Sender::new(false), table }
     }
 
     /// Looks for previous processes and follows each from now on. If they are more than may be, the oldest is sent away.
@@ -110,6 +114,7 @@ impl Processes {
             let Some(table) = lock(&self.table).as_ref().map(watch::Sender::subscribe) else { break };
             tokio::spawn(Arc::clone(self).follow(known, table));
         }
+        self.found.send_replace(true);
         Ok(reports)
     }
 
@@ -133,8 +138,11 @@ impl Processes {
         }
     }
 
-    /// Asks all of them what they hold now.
+    /// Asks all of them what they hold now; while they are still being looked for, waits until they are found.
+    /// A process that does not get so far ends, and whoever waits with it.
     pub async fn ask(self: &Arc<Self>) {
+        // The sender is ours: it cannot be gone.
+        let _ = self.found.subscribe().wait_for(|found| *found).await;
         let mut asking = JoinSet::new();
         for known in self.known() {
             let processes = Arc::clone(self);
@@ -150,7 +158,7 @@ impl Processes {
 
     /// What the previous processes hold of an instance, as far as is known.
     pub fn hold(&self, of: &Which) -> Elsewhere {
-        let mut held = Elsewhere::default();
+        let mut held = Elsewhere { unsure: !*self.found.borrow(), ..Elsewhere::default() };
         for known in self.known() {
             held.unsure |= !known.answers();
             for carried in lock(&known.report).carried.iter().filter(|carried| carried.of == *of) {
