@@ -162,11 +162,11 @@ impl Seen {
 
     /// What a write expects that replaces even what cannot be read.
     pub fn expect_any(&self) -> Expect {
-        if let Self::Unreadable(_) = self { Expect::Anything } else { self.expect() }
+        if let Self::Unreadable(_) = self { Expect::Anything } else { self.unchanged() }
     }
 
     /// What a write expects that was decided on by this look; nothing readable is nothing to build on.
-    pub fn expect(&self) -> Expect {
+    pub fn unchanged(&self) -> Expect {
         match self {
             Self::Text(text) => Expect::Version(text.version.clone()),
             Self::Nothing | Self::Unreadable(_) => Expect::Absent,

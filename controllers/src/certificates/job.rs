@@ -211,7 +211,7 @@ impl Office {
             }
         };
         file.renewal = Some(renewal::window(file.renewal, (start, end), again, now, fastrand::f64()));
-        match self.store.commit(&put_certificate(id, &file, seen.expect())?.under(&self.lease)).await {
+        match self.store.commit(&put_certificate(id, &file, seen.unchanged())?.under(&self.lease)).await {
             // A person was faster; there is another certificate to ask about.
             Err(StoreError::Changed(_)) => Ok(()),
             committed => committed,

@@ -250,7 +250,7 @@ async fn renew(asked: &Asked, name: &HostPattern) -> Result<(), Failure> {
     let mut order = view.orders.get(&id).cloned().unwrap_or_else(|| Order::new(vec![name.clone()], Timestamp::now()));
     order.try_now();
     order.asked_for = true;
-    let transaction = Transaction::new(Author::person(None)).put(key, seen.expect(), json(&order)?);
+    let transaction = Transaction::new(Author::person(None)).put(key, seen.unchanged(), json(&order)?);
     asked.store.commit(&transaction).await?;
     print(&format!("{name} is ordered now; 'karman certificates why {name}' tells how it goes\n"))
 }

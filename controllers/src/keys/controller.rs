@@ -79,7 +79,7 @@ pub(super) async fn read_or_make(store: &dyn Store, list: Use, sealing: &Sealing
         Seen::Unreadable(mistakes) => Err(Failure::data(mistakes.to_string())),
         Seen::Text(text) => {
             let file = read_yaml(&text.file, &text.text).map_err(|mistakes| Failure::data(mistakes.to_string()))?;
-            Ok((file, seen.expect(), false))
+            Ok((file, seen.unchanged(), false))
         }
     }
 }

@@ -97,6 +97,6 @@ async fn rotate_account(asked: &Asked, ca: &str) -> Result<(), Failure> {
     };
     let mut file: AccountFile = read_yaml(&text.file, &text.text).map_err(|mistakes| Failure::data(mistakes.to_string()))?;
     file.rotate = true;
-    asked.store.commit(&put(&id, seen.expect(), &file, Author::person(None))?).await?;
+    asked.store.commit(&put(&id, seen.unchanged(), &file, Author::person(None))?).await?;
     print(&format!("'karman certificates' gives the account at {ca} another key\n"))
 }

@@ -53,7 +53,7 @@ pub async fn unblock(net: IpNet, app: Option<AppId>, why: Option<String>, asked:
     if seen.text().is_none() {
         return Err(Failure::usage(format!("{net} is not blocked{}: 'karman blocks' lists what is", whom(app.as_ref()))));
     }
-    store.commit(&Transaction::new(Author::person(why)).remove(key, seen.expect())).await?;
+    store.commit(&Transaction::new(Author::person(why)).remove(key, seen.unchanged())).await?;
     if asked.json { print_json(&serde_json::json!({"unblocked": net})) } else { print(&format!("{net} is let in again\n")) }
 }
 

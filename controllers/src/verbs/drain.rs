@@ -120,7 +120,7 @@ fn app_of(order: &Order, reading: &Reading) -> Result<AppId, Failure> {
 async fn write(order: &Order, app: &AppId, store: &dyn Store) -> Result<(), Failure> {
     let key = Key::of(Kind::Draining, app);
     let seen = store.look(&key).await?;
-    let expect = seen.expect();
+    let expect = seen.unchanged();
     let mut draining = match Found::read(&key, seen) {
         Found::Broken(mistakes) => return Err(Failure::data(mistakes.to_string())),
         Found::Entry(entry) if entry.file.ends_with(".yaml") => {

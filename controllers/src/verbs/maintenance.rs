@@ -100,7 +100,7 @@ async fn state_that_may_change(id: &AppId, store: &dyn Store) -> Result<Expect, 
 
 async fn look(store: &dyn Store, key: &Key) -> Result<(Expect, Found), StoreError> {
     let seen = store.look(key).await?;
-    Ok((seen.expect(), Found::read(key, seen)))
+    Ok((seen.unchanged(), Found::read(key, seen)))
 }
 
 async fn wait_until_live(id: &AppId, maintenance: bool, asked: &Asked) -> Result<(), Failure> {

@@ -154,7 +154,7 @@ async fn what_was_written_is_read(rig: Rig) {
 
 async fn a_write_that_expects_something_else_changes_nothing(rig: Rig) {
     put(rig.store.as_ref(), "apps/a", Expect::Absent, "one").await.unwrap();
-    let first = rig.store.look(&key("apps/a")).await.unwrap().expect();
+    let first = rig.store.look(&key("apps/a")).await.unwrap().unchanged();
     let again = put(rig.store.as_ref(), "apps/a", Expect::Absent, "two").await;
     assert_eq!(again, Err(StoreError::Changed(key("apps/a"))));
     put(rig.store.as_ref(), "apps/a", first.clone(), "two").await.unwrap();
@@ -167,7 +167,7 @@ async fn a_write_that_expects_something_else_changes_nothing(rig: Rig) {
 
 async fn all_of_a_transaction_is_written_or_nothing(rig: Rig) {
     rig.write("apps/a", "one").await;
-    let seen = rig.store.look(&key("apps/a")).await.unwrap().expect();
+    let seen = rig.store.look(&key("apps/a")).await.unwrap().unchanged();
     rig.write("apps/a", "two").await;
     let late = Transaction::new(author())
         .put(key("apps/b"), Expect::Absent, "one")
@@ -176,7 +176,7 @@ async fn all_of_a_transaction_is_written_or_nothing(rig: Rig) {
     assert_eq!(rig.store.commit(&late).await, Err(StoreError::Changed(key("apps/a"))));
     assert_eq!((rig.text("apps/a").await.as_deref(), rig.text("apps/b").await), (Some("two"), None));
 
-    let seen = rig.store.look(&key("apps/a")).await.unwrap().expect();
+    let seen = rig.store.look(&key("apps/a")).await.unwrap().unchanged();
     let both = Transaction::new(author()).put(key("apps/b"), Expect::Absent, "one").remove(key("apps/a"), seen);
     rig.store.commit(&both).await.unwrap();
     assert_eq!((rig.text("apps/a").await, rig.text("apps/b").await.as_deref()), (None, Some("one")));
@@ -194,7 +194,7 @@ async fn of_many_writers_each_one_counts(rig: Rig) {
                 loop {
                     let seen = store.look(&key("apps/count")).await.unwrap();
                     let count: usize = seen.text().unwrap().text.parse().unwrap();
-                    match put(store.as_ref(), "apps/count", seen.expect(), &(count + 1).to_string()).await {
+                    match put(store.as_ref(), "apps/count", seen.unchanged(), &(count + 1).to_string()).await {
                         Ok(()) => break,
                         Err(StoreError::Changed(_)) => {}
                         Err(error) => panic!("{error}"),
