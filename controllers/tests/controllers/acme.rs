@@ -12,6 +12,8 @@ mod pebble;
 mod platform;
 #[path = "acme/relay.rs"]
 mod relay;
+#[path = "acme/restarting.rs"]
+mod restarting;
 #[path = "acme/scripted.rs"]
 mod scripted;
 #[path = "acme/through_the_edge.rs"]

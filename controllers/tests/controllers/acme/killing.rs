@@ -5,7 +5,7 @@ use serde_json::json;
 use super::https::Identity;
 use super::pebble::{ACME, HTTP, Pebble, RELAY, own_address};
 use super::platform::{Answerer, Platform};
-use super::relay::{Cut, Relay};
+use super::relay::{Cut, Relay, Then};
 use crate::program::wait_until;
 
 /// An order takes about a dozen requests; the first one of a process asks for the directory.
@@ -36,7 +36,7 @@ fn killed(is_delivered: bool) {
     let mut killed = 0;
     for after in 1..REQUESTS_MAX {
         let host = format!("app-{after}.example.com");
-        relay.cut(Some(Cut { after, is_delivered }));
+        relay.cut(Some(Cut { after, is_delivered, then: Then::Silence }));
         platform.app("one", &[&host]);
         platform.start();
         let id = format!("certificates/{host}");

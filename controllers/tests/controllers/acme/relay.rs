@@ -1,4 +1,4 @@
-//! A relay before the CA that sees every request, and can stop the world at any of them.
+//! A relay before the CA that sees every request, and at any of them can stop the world or take the CA away.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -37,6 +37,16 @@ pub(super) struct Cut {
     pub(super) after: usize,
     /// Whether the CA still gets the last one.
     pub(super) is_delivered: bool,
+    pub(super) then: Then,
+}
+
+/// What a client sees after the cut.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Then {
+    /// Connections hang: whoever waits for an answer is killed meanwhile.
+    Silence,
+    /// Connections end without an answer, as those of a CA that is restarted.
+    Death,
 }
 
 impl Log {
@@ -89,24 +99,25 @@ impl Relay {
 
 async fn relay(request: Request<Bytes>, ca: SocketAddr, tls: TlsConnector, log: Arc<Mutex<Log>>) -> Option<Response<Bytes>> {
     let (path, body) = (request.uri().path().to_owned(), request.body().clone());
-    let delivered = {
+    let (cut, is_delivered) = {
         let mut log = log.lock().unwrap();
         log.requests.push(format!("{} {path}", request.method()));
         let cut = log.cut.filter(|cut| log.requests.len() >= cut.after);
-        cut.map(|cut| cut.is_delivered && log.requests.len() == cut.after)
+        (cut, cut.is_none_or(|cut| cut.is_delivered && log.requests.len() == cut.after))
     };
-    if delivered == Some(false) {
-        log.lock().unwrap().is_cut = true;
-        // Whoever waits for this is killed meanwhile.
-        return std::future::pending().await;
-    }
-    let answer = forward(request, ca, tls).await?;
+    let answer = if is_delivered { Some(forward(request, ca, tls).await?) } else { None };
     {
         let mut log = log.lock().unwrap();
-        log.count(&path, &body, answer.status());
-        log.is_cut |= delivered.is_some();
+        if let Some(answer) = &answer {
+            log.count(&path, &body, answer.status());
+        }
+        log.is_cut |= cut.is_some();
     }
-    if delivered.is_some() { std::future::pending().await } else { Some(answer) }
+    match cut.map(|cut| cut.then) {
+        None => answer,
+        Some(Then::Death) => None,
+        Some(Then::Silence) => std::future::pending().await,
+    }
 }
 
 async fn forward(request: Request<Bytes>, ca: SocketAddr, tls: TlsConnector) -> Option<Response<Bytes>> {
