@@ -32,6 +32,11 @@ const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Reads the layout of certbot (`live/`), Caddy (`certificates/`) or Traefik (`acme.json`), whichever is there.
 pub fn read(dir: &Path) -> Result<Harvest, Failure> {
+    // Its certificates lie in a folder of the same name as Caddy's.
+    if dir.join("apps").is_dir() {
+        let dir = dir.display();
+        return Err(Failure::usage(format!("{dir}: a store of Karman's own; 'karman backup' and 'karman restore' move one")));
+    }
     let traefik = if dir.is_file() { dir.to_owned() } else { dir.join("acme.json") };
     let mut harvest = Harvest::default();
     let is_known = if traefik.is_file() {

@@ -53,6 +53,16 @@ fn caddy_has_a_folder_for_each_ca() {
 }
 
 #[test]
+fn a_store_is_not_taken_for_caddys() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    write(root, "apps/todos.yaml", "hosts: [a.example.com]");
+    write(root, "certificates/a.example.com.json", "{}");
+    let failure = read(root).err().unwrap().to_string();
+    assert!(failure.contains("a store of Karman's own") && failure.contains("karman restore"), "{failure}");
+}
+
+#[test]
 fn traefik_has_one_file() {
     let folder = tempfile::tempdir().unwrap();
     let encoded = |text: &str| STANDARD.encode(text);
