@@ -28,6 +28,12 @@ pub struct Client {
     account: Account,
 }
 
+/// An order as the CA last described it. After a failure it is to be opened anew: how far the CA came is not known then.
+pub struct OpenOrder {
+    order: Order,
+    method: Method,
+}
+
 /// What has to be kept of an account, in JSON; it holds the private key.
 pub struct Credentials(pub String);
 
@@ -101,12 +107,14 @@ impl Client {
         self.account.id()
     }
 
+    /// Makes an order, whose names are going to be proven by that method.
     pub async fn new_order(
         &self,
         names: &[HostPattern],
         profile: Option<&str>,
         replaces: Option<&str>,
-    ) -> Result<String, Trouble> {
+        method: Method,
+    ) -> Result<OpenOrder, Trouble> {
         let identifiers: Vec<_> = names.iter().map(|name| Identifier::Dns(name.to_string())).collect();
         let mut order = NewOrder::new(&identifiers);
         // A profile that this CA does not offer would only be refused.
@@ -117,46 +125,13 @@ impl Client {
             order = order.replaces(CertificateIdentifier { authority_key_identifier: authority.into(), serial: serial.into() });
         }
         let order = asked(self.account.new_order(&order)).await?;
-        Ok(order.url().to_owned())
+        Ok(OpenOrder { order, method })
     }
 
-    /// Looks at an order.
-    pub async fn standing(&self, url: &str, method: Method) -> Result<Standing, Trouble> {
-        let mut order = self.order(url).await?;
-        self.standing_of(&mut order, method).await
-    }
-
-    /// Tells the CA that what it wants to see is there, and waits until it has looked.
-    pub async fn prove(&self, url: &str, method: Method) -> Result<Standing, Trouble> {
-        let mut order = self.order(url).await?;
-        let telling = async {
-            let mut authorizations = order.authorizations();
-            while let Some(authorization) = authorizations.next().await {
-                let mut authorization = authorization?;
-                if authorization.status != AuthorizationStatus::Pending {
-                    continue;
-                }
-                if let Some(mut challenge) = authorization.challenge(kind_of(method))
-                    && challenge.status == ChallengeStatus::Pending
-                {
-                    challenge.set_ready().await?;
-                }
-            }
-            Ok(())
-        };
-        asked(telling).await?;
-        self.wait_while(&mut order, OrderStatus::Pending).await?;
-        self.standing_of(&mut order, method).await
-    }
-
-    /// Sends the request for a certificate, and waits until it is there.
-    pub async fn finalize(&self, url: &str, csr: &[u8], method: Method) -> Result<Standing, Trouble> {
-        let mut order = self.order(url).await?;
-        if order.state().status == OrderStatus::Ready {
-            asked(order.finalize_csr(csr)).await?;
-        }
-        self.wait_while(&mut order, OrderStatus::Processing).await?;
-        self.standing_of(&mut order, method).await
+    /// Asks the CA about an order that was made before.
+    pub async fn open(&self, url: &str, method: Method) -> Result<OpenOrder, Trouble> {
+        let order = asked(self.account.order(url.to_owned())).await?;
+        Ok(OpenOrder { order, method })
     }
 
     /// When the CA wants the certificate renewed (RFC 9773), and when it wants to be asked again; none if it has no idea of that.
@@ -180,28 +155,65 @@ impl Client {
         let credentials = asked(self.account.update_key()).await?;
         Credentials::of(&credentials)
     }
+}
 
-    async fn order(&self, url: &str) -> Result<Order, Trouble> {
-        asked(self.account.order(url.to_owned())).await
+impl OpenOrder {
+    /// Where the CA has it.
+    pub fn url(&self) -> &str {
+        self.order.url()
     }
 
-    async fn standing_of(&self, order: &mut Order, method: Method) -> Result<Standing, Trouble> {
-        match order.state().status {
-            OrderStatus::Pending => self.challenges(order, method).await.map(Standing::Pending),
+    /// Where it stands, as the CA last said; asks for what has to be proven, or for the certificate.
+    pub async fn standing(&mut self) -> Result<Standing, Trouble> {
+        match self.order.state().status {
+            OrderStatus::Pending => self.challenges().await.map(Standing::Pending),
             OrderStatus::Ready => Ok(Standing::Ready),
             OrderStatus::Processing => Ok(Standing::Processing),
             OrderStatus::Valid => {
-                let chain = asked(order.certificate()).await?;
+                let chain = asked(self.order.certificate()).await?;
                 chain.map(Standing::Issued).ok_or_else(|| Trouble::passing("the CA has no certificate for a valid order"))
             }
-            OrderStatus::Invalid => Err(self.why_invalid(order).await),
+            OrderStatus::Invalid => Err(self.why_invalid().await),
         }
     }
 
-    async fn challenges(&self, order: &mut Order, method: Method) -> Result<Vec<Challenge>, Trouble> {
+    /// Tells the CA that what it wants to see is there, and waits until it has looked.
+    pub async fn prove(&mut self) -> Result<Standing, Trouble> {
+        let kind = kind_of(self.method);
+        let telling = async {
+            let mut authorizations = self.order.authorizations();
+            while let Some(authorization) = authorizations.next().await {
+                let mut authorization = authorization?;
+                if authorization.status != AuthorizationStatus::Pending {
+                    continue;
+                }
+                if let Some(mut challenge) = authorization.challenge(kind.clone())
+                    && challenge.status == ChallengeStatus::Pending
+                {
+                    challenge.set_ready().await?;
+                }
+            }
+            Ok(())
+        };
+        asked(telling).await?;
+        self.wait_while(OrderStatus::Pending).await?;
+        self.standing().await
+    }
+
+    /// Sends the request for a certificate if it was not sent yet, and waits until the certificate is there.
+    pub async fn finalize(&mut self, csr: &[u8]) -> Result<Standing, Trouble> {
+        if self.order.state().status == OrderStatus::Ready {
+            asked(self.order.finalize_csr(csr)).await?;
+        }
+        self.wait_while(OrderStatus::Processing).await?;
+        self.standing().await
+    }
+
+    async fn challenges(&mut self) -> Result<Vec<Challenge>, Trouble> {
+        let method = self.method;
         let finding = async {
             let mut found = Vec::new();
-            let mut authorizations = order.authorizations();
+            let mut authorizations = self.order.authorizations();
             while let Some(authorization) = authorizations.next().await {
                 let mut authorization = authorization?;
                 if authorization.status != AuthorizationStatus::Pending {
@@ -226,10 +238,10 @@ impl Client {
     }
 
     /// What the CA found when it looked, in its own words.
-    async fn why_invalid(&self, order: &mut Order) -> Trouble {
-        let own = order.state().error.as_ref().map(ToString::to_string);
+    async fn why_invalid(&mut self) -> Trouble {
+        let own = self.order.state().error.as_ref().map(ToString::to_string);
         let mut found = Vec::new();
-        let mut authorizations = order.authorizations();
+        let mut authorizations = self.order.authorizations();
         while let Some(Ok(authorization)) = authorizations.next().await {
             let errors = authorization.challenges.iter().filter_map(|challenge| challenge.error.as_ref());
             let name = authorization.identifier().to_string();
@@ -240,12 +252,12 @@ impl Client {
     }
 
     /// Looks at an order until it is not in that state any more, or the wait is over.
-    async fn wait_while(&self, order: &mut Order, status: OrderStatus) -> Result<(), Trouble> {
+    async fn wait_while(&mut self, status: OrderStatus) -> Result<(), Trouble> {
         let deadline = Instant::now() + POLL_WITHIN;
         let mut pause = POLL_FIRST;
-        while order.state().status == status && Instant::now() < deadline {
+        while self.order.state().status == status && Instant::now() < deadline {
             sleep(pause).await;
-            let (result, wait) = noting_retry_after(order.refresh()).await;
+            let (result, wait) = noting_retry_after(self.order.refresh()).await;
             result.map_err(|error| trouble(error, wait))?;
             let wanted = wait.and_then(|wait| Duration::try_from(wait).ok()).unwrap_or(pause * 2);
             pause = wanted.clamp(POLL_FIRST, POLL_SLOWEST);

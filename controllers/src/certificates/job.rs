@@ -97,7 +97,7 @@ impl Office {
                 client => break client?,
             }
         };
-        let bench = Bench {
+        let mut bench = Bench {
             id: &job.id,
             ca,
             client: &client,
@@ -105,6 +105,7 @@ impl Office {
             sealing: &self.sealing,
             dns: provider(&job.settings),
             replaces: renews.and_then(|file| replaces(file, ca)),
+            open: None,
         };
         loop {
             let step = self.noted(ca, bench.step(order).await);

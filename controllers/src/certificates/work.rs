@@ -6,7 +6,7 @@ use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::acme::{Challenge, Client, Standing};
+use super::acme::{Challenge, Client, OpenOrder, Standing};
 use super::entry::domain_of;
 use super::order::{AlpnChallenge, Attempt, Order, Shown, ShownTxt, place_of_key};
 use super::pair::Pair;
@@ -25,6 +25,8 @@ pub struct Bench<'a> {
     pub dns: Option<Arc<dyn Provider>>,
     /// The certificate that a new order renews, as ACME names it.
     pub replaces: Option<String>,
+    /// The order between two steps, so that the CA is not asked again for what it just said.
+    pub open: Option<OpenOrder>,
 }
 
 /// What came of a step.
@@ -37,20 +39,32 @@ pub enum Step {
 }
 
 impl Bench<'_> {
-    pub async fn step(&self, order: &mut Order) -> Result<Step, Trouble> {
+    pub async fn step(&mut self, order: &mut Order) -> Result<Step, Trouble> {
         let names = order.names.clone();
         let drop_replaces = order.drop_replaces;
         let Some(attempt) = order.attempt.as_mut().filter(|attempt| attempt.ca == self.ca.name) else {
             order.attempt = Some(self.begin(drop_replaces)?);
             return Ok(Step::Save);
         };
-        let Some(url) = attempt.url.clone() else {
+        let Some(url) = &attempt.url else {
             let profile = self.ca.profile.as_deref();
-            attempt.url = Some(self.client.new_order(&names, profile, attempt.replaces.as_deref()).await?);
+            let open = self.client.new_order(&names, profile, attempt.replaces.as_deref(), self.method).await?;
+            attempt.url = Some(open.url().to_owned());
             attempt.at = Timestamp::now();
+            self.open = Some(open);
             return Ok(Step::Save);
         };
-        match self.client.standing(&url, self.method).await? {
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => self.client.open(url, self.method).await?,
+        };
+        let step = self.advance(&mut open, attempt, &names).await?;
+        self.open = Some(open);
+        Ok(step)
+    }
+
+    async fn advance(&self, open: &mut OpenOrder, attempt: &mut Attempt, names: &[HostPattern]) -> Result<Step, Trouble> {
+        match open.standing().await? {
             Standing::Pending(challenges) => match &attempt.shown {
                 None => {
                     let shown = self.show(&challenges)?;
@@ -60,20 +74,20 @@ impl Bench<'_> {
                 }
                 Some(shown) => {
                     self.write_txt(shown).await?;
-                    match self.client.prove(&url, self.method).await? {
+                    match open.prove().await? {
                         Standing::Pending(_) => Err(Trouble::passing("the CA has not looked at the proof yet")),
                         _ => Ok(Step::Save),
                     }
                 }
             },
             Standing::Ready | Standing::Processing => {
-                let csr = self.request(attempt, &names)?;
-                match self.client.finalize(&url, &csr, self.method).await? {
-                    Standing::Issued(chain) => self.accept(attempt, &names, &chain),
+                let csr = self.request(attempt, names)?;
+                match open.finalize(&csr).await? {
+                    Standing::Issued(chain) => self.accept(attempt, names, &chain),
                     _ => Err(Trouble::passing("the CA is still making the certificate")),
                 }
             }
-            Standing::Issued(chain) => self.accept(attempt, &names, &chain),
+            Standing::Issued(chain) => self.accept(attempt, names, &chain),
         }
     }
 

@@ -66,6 +66,8 @@ impl Https {
         let mut tcp = HttpConnector::new();
         tcp.set_connect_timeout(Some(CONNECT_WITHIN));
         tcp.enforce_http(false);
+        // Head and body of a request are two writes: without this the second waits for the first's acknowledgement.
+        tcp.set_nodelay(true);
         let connector = builder.https_only().enable_http1().wrap_connector(tcp);
         let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE_CONNECTION).build(connector);
         Ok(Self { client })

@@ -122,6 +122,7 @@ async fn relay(request: Request<Bytes>, ca: SocketAddr, tls: TlsConnector, log: 
 
 async fn forward(request: Request<Bytes>, ca: SocketAddr, tls: TlsConnector) -> Option<Response<Bytes>> {
     let stream = TcpStream::connect(ca).await.ok()?;
+    stream.set_nodelay(true).ok()?;
     let stream = tls.connect(ServerName::from(ca.ip()), stream).await.ok()?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
     tokio::spawn(connection);

@@ -174,7 +174,8 @@ fn a_second_controller_stands_by_until_the_first_is_gone() {
     platform.kill();
     platform.app("three", &["third.example.com"]);
     platform.certified("third.example.com");
-    assert!(other.said().contains("third.example.com has a certificate"), "{}", other.said());
+    // It says so after the store has it.
+    other.wait_for("third.example.com has a certificate");
     assert!(!other.said().contains("second.example.com has a certificate"), "{}", other.said());
     assert_eq!(pebble.said().matches("Added order").count(), 3, "{}", pebble.said());
 }
