@@ -21,7 +21,7 @@ mod tests;
 mod text;
 mod writer;
 
-pub use line::{AccessLine, Milliseconds};
+pub use line::{AccessLine, LINE_BYTES_MAX, Milliseconds};
 
 /// Where the lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl AccessLog {
         let writer = writer::Writer::new(sink, path, Arc::clone(&shared));
         thread::Builder::new().name("access-log".to_owned()).spawn(move || {
             let _ended_when_dropped = end;
-            writer.run(&entries);
+            writer.run(entries);
         })?;
         Ok(Self(Some(Writing { queue, shared, ended: Mutex::new(ended) })))
     }

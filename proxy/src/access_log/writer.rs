@@ -33,11 +33,11 @@ impl Writer {
         Self { out: BufWriter::with_capacity(BUFFER_BYTES, sink), path, shared, failing: false }
     }
 
-    /// Runs until the log is closed, or until nobody can send to it any more.
-    pub(super) fn run(mut self, entries: &Receiver<Entry>) {
+    /// Runs until the log is closed, or until nobody can send to it any more. The queue ends with it.
+    pub(super) fn run(mut self, entries: Receiver<Entry>) {
         while let Ok(first) = entries.recv() {
             self.take(first);
-            let open = self.take_all_that_wait(entries);
+            let open = self.take_all_that_wait(&entries);
             self.flush();
             if !open || self.shared.close.load(Ordering::Acquire) {
                 break;
@@ -45,7 +45,7 @@ impl Writer {
             thread::sleep(REST);
         }
         // What came between the last look and the end of the queue.
-        self.take_all_that_wait(entries);
+        self.take_all_that_wait(&entries);
         self.flush();
         self.replace_sink(Box::new(io::sink()));
     }
