@@ -105,13 +105,12 @@ pub fn without_ours(field: &[u8]) -> Option<Vec<u8>> {
     if !pairs(field).any(|(name, _)| ours(name)) {
         return None;
     }
+    // What is kept stays as it was, so that the field cannot grow.
     let kept: Vec<&[u8]> = field
         .split(|byte| *byte == b';')
-        .filter(|pair| !pairs(pair).any(|(name, _)| ours(name)))
-        .map(<[u8]>::trim_ascii)
-        .filter(|pair| !pair.is_empty())
+        .filter(|pair| !pair.trim_ascii().is_empty() && !pairs(pair).any(|(name, _)| ours(name)))
         .collect();
-    Some(kept.join(&b"; "[..]))
+    Some(kept.join(&b';').trim_ascii().to_vec())
 }
 
 /// The `Set-Cookie` field that binds a client.
