@@ -1,7 +1,10 @@
 //! What must hold of any bytes, part by part: run by the fuzz targets on bytes that a fuzzer makes up, and
 //! by the proxy's tests on those that it found before.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use karman_contract::document::{AppsDocument, DocumentName, from_json};
+use karman_proxy::access_log::{AccessLine, LINE_BYTES_MAX, Milliseconds};
 use karman_proxy::framing::Framing;
 use karman_proxy::head::{Head, HeadLimits, Scan, Verdict};
 use karman_proxy::proxy_protocol;
@@ -103,4 +106,44 @@ pub fn saved_state(bytes: &[u8]) {
     let loaded = Saved::open(dir.path(), DocumentName::Apps);
     let (_, loaded) = loaded.expect("the folder can be read");
     assert!(loaded.snapshot.is_some() || !loaded.warnings.is_empty());
+}
+
+/// What a client says of itself becomes one line, and nobody's but its own.
+pub fn access_log(bytes: &[u8]) {
+    let mut said = bytes.split(|byte| *byte == 0xff).map(String::from_utf8_lossy);
+    let (path, host, method, request_id) = (said.next(), said.next(), said.next(), said.next());
+    let line = AccessLine {
+        at: jiff::Timestamp::UNIX_EPOCH,
+        edge: "edge-1",
+        request_id: request_id.as_deref().unwrap_or_default(),
+        app: None,
+        owner: None,
+        release: None,
+        instance: None,
+        host: host.as_deref().unwrap_or_default(),
+        method: method.as_deref().unwrap_or_default(),
+        path: path.as_deref().unwrap_or_default(),
+        status: 404,
+        code: None,
+        why: None,
+        caller: "navigation",
+        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        bytes_in: 0,
+        bytes_out: 0,
+        ms: Milliseconds::default(),
+        sticky: None,
+        tries: 0,
+        tls: None,
+        generation: None,
+        by: None,
+        frames_in: None,
+        frames_out: None,
+        open_seconds: None,
+    };
+    let json = line.to_json().expect("bounded texts fit");
+    assert!(json.len() <= LINE_BYTES_MAX);
+    let (end, text) = json.split_last().expect("a line");
+    assert!(*end == b'\n' && !text.iter().any(u8::is_ascii_control));
+    let said: serde_json::Value = serde_json::from_slice(text).expect("JSON");
+    assert!(said["status"] == 404 && said["path"].is_string() && said["host"].is_string());
 }

@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use super::text::{Harmless, bounded};
 
 /// No line is longer. The texts of a client are bounded one by one below; all else is short.
-pub(super) const LINE_BYTES_MAX: usize = 8 * 1024;
+pub const LINE_BYTES_MAX: usize = 8 * 1024;
 /// As written, escapes counted.
 const PATH_BYTES_MAX: usize = 1_024;
 const HOST_BYTES_MAX: usize = 256;
@@ -89,7 +89,7 @@ pub struct Milliseconds {
 
 impl AccessLine<'_> {
     /// The line with its newline; `None` if it would be longer than [`LINE_BYTES_MAX`].
-    pub(super) fn to_json(&self) -> Option<Vec<u8>> {
+    pub fn to_json(&self) -> Option<Vec<u8>> {
         const USUAL_BYTES: usize = 640;
         let mut line = Vec::with_capacity(USUAL_BYTES);
         self.serialize(&mut serde_json::Serializer::with_formatter(&mut line, Harmless)).ok()?;

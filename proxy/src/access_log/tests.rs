@@ -11,7 +11,6 @@ use proptest::prelude::*;
 use rustix::fs::{CWD, Mode, mkfifoat};
 use serde_json::{Value, json};
 
-use super::line::LINE_BYTES_MAX;
 use super::*;
 
 /// A bound for what is waited for, far above what it takes.

@@ -9,7 +9,8 @@ type Check = fn(&[u8]);
 #[test]
 fn every_corpus_holds() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
-    let targets: [(&str, Check); 8] = [
+    let targets: [(&str, Check); 9] = [
+        ("access_log", checks::access_log),
         ("chunks", checks::chunks),
         ("cookie", checks::cookie),
         ("documents", checks::documents),
