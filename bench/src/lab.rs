@@ -25,16 +25,20 @@ pub(crate) struct Plan {
     pub(crate) out: PathBuf,
 }
 
-/// Runs one scenario and writes its results. Contenders that cannot run are left out, and named.
+/// Runs one scenario and writes its results.
+///
+/// Contenders that are not installed are left out. One that fails has no further turn, and the others go on: a whole run is long.
+/// The results name both.
 pub(crate) fn run(scenario: &Scenario, plan: &Plan) -> io::Result<Results> {
     let start = Instant::now();
     let rounds = plan.rounds.unwrap_or(scenario.rounds);
     println!("{}: {}", scenario.name, scenario.question);
     let mut left_out: Vec<(Kind, String)> = Vec::new();
+    let mut failed = Vec::new();
     let mut turns = Vec::new();
     for round in 1..=rounds {
         for &kind in scenario.contenders.iter().filter(|kind| plan.wants(**kind)) {
-            if left_out.iter().any(|(out, _)| *out == kind) {
+            if left_out.iter().chain(&failed).any(|(out, _)| *out == kind) {
                 continue;
             }
             progress(&format!("{} · round {round} of {rounds} · {}", scenario.name, kind.name()));
@@ -44,9 +48,13 @@ pub(crate) fn run(scenario: &Scenario, plan: &Plan) -> io::Result<Results> {
                 left_out.push((kind, why));
                 continue;
             }
-            let reading = (scenario.measure)(&turn);
-            let reading = reading.map_err(|e| io::Error::new(e.kind(), format!("{}, {}: {e}", scenario.name, kind.name())))?;
-            turns.push(Turned { contender: kind.name().to_owned(), round, reading });
+            match (scenario.measure)(&turn) {
+                Ok(reading) => turns.push(Turned { contender: kind.name().to_owned(), round, reading }),
+                Err(e) => {
+                    println!("  failed in round {round}: {}: {e}", kind.name());
+                    failed.push((kind, format!("round {round}: {e}")));
+                }
+            }
         }
     }
     progress("");
@@ -58,7 +66,8 @@ pub(crate) fn run(scenario: &Scenario, plan: &Plan) -> io::Result<Results> {
         scale: plan.scale,
         rounds,
         seconds: whole_seconds(start.elapsed()),
-        left_out: left_out.into_iter().map(|(kind, why)| (kind.name().to_owned(), why)).collect(),
+        left_out: named(left_out),
+        failed: named(failed),
         turns,
     };
     results.write(&plan.out, scenario.plots)?;
@@ -71,6 +80,10 @@ impl Plan {
     fn wants(&self, kind: Kind) -> bool {
         self.only.is_empty() || self.only.iter().any(|name| name == kind.name())
     }
+}
+
+fn named(contenders: Vec<(Kind, String)>) -> Vec<(String, String)> {
+    contenders.into_iter().map(|(kind, why)| (kind.name().to_owned(), why)).collect()
 }
 
 fn versions(turns: &[Turned]) -> Vec<(String, String)> {

@@ -25,8 +25,11 @@ pub(crate) struct Results {
     pub(crate) rounds: u32,
     /// How long it took.
     pub(crate) seconds: u64,
-    /// Who did not run, and why.
+    /// Who is not installed, and what is missing.
     pub(crate) left_out: Vec<(String, String)>,
+    /// Whose turn ended in an error, in which round and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) failed: Vec<(String, String)>,
     pub(crate) turns: Vec<Turned>,
 }
 
@@ -44,6 +47,7 @@ pub(crate) struct Spread {
     pub(crate) least: f64,
     pub(crate) median: f64,
     pub(crate) most: f64,
+    pub(crate) rounds: usize,
 }
 
 impl Results {
@@ -129,6 +133,6 @@ impl Spread {
         let (least, most) = (*values.first()?, *values.last()?);
         let middle = values.len() / 2;
         let median = if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) };
-        Some(Self { least, median, most })
+        Some(Self { least, median, most, rounds: values.len() })
     }
 }

@@ -38,12 +38,16 @@ pub(crate) fn run(options: &Options) -> io::Result<ExitCode> {
     }
     let out = options.out.clone().unwrap_or_else(default_folder);
     let plan = Plan { scale: options.scale, rounds: options.rounds, only: options.contenders.clone(), out };
+    let mut failed = 0;
     for scenario in scenarios {
-        lab::run(scenario, &plan)?;
+        failed += lab::run(scenario, &plan)?.failed.len();
     }
     let page = plan.out.join("README.md");
     fs::write(&page, whole_page(&plan.out)?)?;
     println!("results: {}", page.display());
+    if failed > 0 {
+        return Err(io::Error::other(format!("{failed} contenders failed in a scenario; the page names them")));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

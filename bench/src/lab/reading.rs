@@ -39,7 +39,10 @@ pub(crate) enum Unit {
     Seconds,
     Kilobytes,
     Megabytes,
+    /// Of things that one would rather not have.
     Count,
+    /// Of things of which neither more nor fewer are better.
+    Number,
     PerSecond,
     /// A share of what should be nothing, in percent.
     Share,
@@ -50,12 +53,14 @@ pub(crate) enum Unit {
 pub(crate) enum Better {
     Less,
     More,
+    Neither,
 }
 
 impl Unit {
     pub(crate) fn better(self) -> Better {
         match self {
             Self::PerSecond => Better::More,
+            Self::Number => Better::Neither,
             _ => Better::Less,
         }
     }
@@ -67,7 +72,7 @@ impl Unit {
             Self::Seconds => " s",
             Self::Kilobytes => " kB",
             Self::Megabytes => " MB",
-            Self::Count => "",
+            Self::Count | Self::Number => "",
             Self::PerSecond => "/s",
             Self::Share => " %",
         }

@@ -1,5 +1,8 @@
 //! Results as a Markdown table: a row for each figure, a column for each contender.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt::Write as _;
 
 use super::{Results, Spread};
@@ -7,6 +10,9 @@ use crate::lab::{Better, Unit};
 
 /// A median further off than this, and outside the spread, counts as behind.
 const BEHIND: f64 = 1.05;
+
+/// What stands where no remark says why.
+const UNEXPLAINED: &str = "not explained yet";
 
 pub(super) fn markdown(results: &Results, remarks: &[(&str, &str)]) -> String {
     let names = results.contenders();
@@ -34,13 +40,25 @@ pub(super) fn markdown(results: &Results, remarks: &[(&str, &str)]) -> String {
     }
     errors(results, &names, &mut text);
     for (figure, worse) in behind {
-        let why = remarks.iter().find(|(name, _)| figure.starts_with(name)).map_or("not explained yet", |(_, why)| why);
+        let why = remarks.iter().find(|(name, _)| figure.starts_with(name)).map_or(UNEXPLAINED, |(_, why)| why);
         let _ = write!(text, "\n*{figure}*: {ours} is behind {}: {why}\n", worse.join(", "));
+    }
+    for (name, _) in idle_remarks(results, remarks) {
+        let _ = write!(text, "\n**A remark is about '{name}', and no figure's name begins so.**\n");
     }
     for (name, why) in &results.left_out {
         let _ = write!(text, "\nLeft out: {name}: {why}\n");
     }
+    for (name, why) in &results.failed {
+        let _ = write!(text, "\n**Failed: {name}: {why}**\n");
+    }
     text
+}
+
+/// Remarks on figures that the results do not have.
+pub(super) fn idle_remarks<'r>(results: &Results, remarks: &[(&'r str, &'r str)]) -> Vec<(&'r str, &'r str)> {
+    let figures = results.figures();
+    remarks.iter().filter(|(name, _)| !figures.iter().any(|(figure, _)| figure.starts_with(name))).copied().collect()
 }
 
 fn cells(names: &[&str]) -> String {
@@ -80,6 +98,7 @@ fn is_behind(own: Spread, theirs: Spread, better: Better) -> bool {
     match better {
         Better::Less => own.median > theirs.median * BEHIND && own.least > theirs.most,
         Better::More => own.median * BEHIND < theirs.median && own.most < theirs.least,
+        Better::Neither => false,
     }
 }
 

@@ -52,7 +52,7 @@ fn measure(turn: &Turn) -> io::Result<Reading> {
         }
     }
     let mut reading = Reading::default();
-    reading.put("sockets open", Unit::Count, f64::from(opened));
+    reading.put("sockets open", Unit::Number, f64::from(opened));
     reading.put("of them closed by the changes", Unit::Count, standing.ends().len() as f64);
     reading.put("memory before", Unit::Megabytes, before as f64 / 1e6);
     reading.put("memory after", Unit::Megabytes, contender.memory()? as f64 / 1e6);

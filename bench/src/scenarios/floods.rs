@@ -87,7 +87,7 @@ fn measure(turn: &Turn) -> io::Result<Reading> {
             let more = during?.saturating_sub(memory) as f64 / 1e3;
             reading.put(&format!("{name}: memory a connection"), Unit::Kilobytes, more / made.max(1) as f64);
         } else {
-            reading.put(&format!("{name}: connections"), Unit::Count, made as f64);
+            reading.put(&format!("{name}: connections"), Unit::Number, made as f64);
         }
         for (kind, count) in noted.errors {
             reading.count_error(format!("{name}: {kind}"), count);

@@ -49,7 +49,7 @@ fn measure(turn: &Turn) -> io::Result<Reading> {
     reading.put_latency("the neighbour in the calm,", &calm.latency);
     reading.put_latency("the neighbour in the storm,", &stormy.latency);
     reading.put("the neighbour's requests lost", Unit::Count, (calm.failed() + stormy.failed()) as f64);
-    reading.put("the storm, answered", Unit::Count, storm.answered() as f64);
+    reading.put("the storm, answered", Unit::Number, storm.answered() as f64);
     for (kind, count) in storm.errors {
         reading.count_error(format!("the storm: {kind}"), count);
     }

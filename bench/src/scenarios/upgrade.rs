@@ -78,7 +78,7 @@ fn measure(turn: &Turn) -> io::Result<Reading> {
     })?;
 
     let mut reading = Reading::default();
-    reading.put("sockets open", Unit::Count, f64::from(opened));
+    reading.put("sockets open", Unit::Number, f64::from(opened));
     reading.put("sockets closed", Unit::Count, f64::from(opened - standing.count()));
     reading.put("requests failed", Unit::Count, noted.failed() as f64);
     reading.put_latency("a request,", &noted.latency);

@@ -1,0 +1,53 @@
+//! What counts as a change between two runs, and what is their noise.
+
+use super::*;
+
+fn spread(rounds: &[f64]) -> Spread {
+    Spread::of(rounds.to_vec()).unwrap()
+}
+
+/// What is said of two rounds in the one run and two in the other.
+fn check(old: [f64; 2], new: [f64; 2], unit: Unit, wanted: Option<Change>) {
+    assert_eq!(change(spread(&old), spread(&new), unit, 0.1), wanted, "{old:?} -> {new:?} {unit:?}");
+}
+
+#[test]
+fn a_change_is_what_is_further_apart_than_both_spreads_and_the_tolerance() {
+    check([100.0, 102.0], [130.0, 132.0], Unit::Microseconds, Some(Change::Worse));
+    check([130.0, 132.0], [100.0, 102.0], Unit::Microseconds, Some(Change::Better));
+    check([100.0, 102.0], [130.0, 132.0], Unit::PerSecond, Some(Change::Better));
+    check([130.0, 132.0], [100.0, 102.0], Unit::PerSecond, Some(Change::Worse));
+    // Nothing was lost before.
+    check([0.0, 0.0], [3.0, 3.0], Unit::Count, Some(Change::Worse));
+    check([0.0, 0.0], [0.0, 0.0], Unit::Count, None);
+    // Neither more nor fewer are better.
+    check([100.0, 102.0], [500.0, 502.0], Unit::Number, None);
+    // Apart, but by less than the tolerance.
+    check([100.0, 100.0], [109.0, 109.0], Unit::Kilobytes, None);
+    // They do not overlap, and one of them spreads as far as they are apart.
+    check([100.0, 102.0], [110.0, 150.0], Unit::Milliseconds, None);
+}
+
+/// Rounds of one figure that is `median` in truth, and that noise moves by some percent each time.
+fn measured(noise: &mut fastrand::Rng, median: f64) -> Spread {
+    let mut round = || {
+        let bell = (0..4).map(|_| noise.f64() - 0.5).sum::<f64>();
+        median * (1.0 + 0.1 * bell)
+    };
+    spread(&[round(), round(), round()])
+}
+
+#[test]
+fn two_runs_of_the_same_agree_and_half_as_much_again_is_found() {
+    let mut noise = fastrand::Rng::with_seed(7);
+    let mut differ = |factor: f64| {
+        let count = |_: &u32| {
+            let (old, new) = (measured(&mut noise, 100.0), measured(&mut noise, 100.0 * factor));
+            change(old, new, Unit::Microseconds, 0.0).is_some()
+        };
+        (0..1_000).filter(count).count()
+    };
+    let (same, slower) = (differ(1.0), differ(1.5));
+    assert!(same <= 20, "{same} of 1,000 figures that are the same are said to differ");
+    assert!(slower >= 950, "{slower} of 1,000 figures that are half as much again are found");
+}

@@ -1,0 +1,83 @@
+//! A row where Karman is behind says why, or that nobody knows yet; a remark is about a figure that exists.
+
+use std::path::Path;
+
+use super::*;
+use crate::lab::Reading;
+use crate::report::{Machine, Turned};
+use crate::scenarios;
+
+/// Two rounds of one figure each.
+fn results(figure: &str, unit: Unit, ours: [f64; 2], theirs: [f64; 2]) -> Results {
+    let turn = |contender: &str, round, value| {
+        let mut reading = Reading::default();
+        reading.put(figure, unit, value);
+        Turned { contender: contender.to_owned(), round, reading }
+    };
+    Results {
+        scenario: "a".to_owned(),
+        question: "What?".to_owned(),
+        machine: Machine::here(),
+        versions: Vec::new(),
+        scale: 1.0,
+        rounds: 2,
+        seconds: 1,
+        left_out: Vec::new(),
+        failed: Vec::new(),
+        turns: vec![
+            turn("karman", 1, ours[0]),
+            turn("karman", 2, ours[1]),
+            turn("nginx", 1, theirs[0]),
+            turn("nginx", 2, theirs[1]),
+        ],
+    }
+}
+
+#[test]
+fn a_row_where_karman_is_behind_says_why_or_that_it_is_not_explained() {
+    let behind = "*CPU a request*: karman is behind nginx: ";
+    let cases = [
+        (Unit::Microseconds, [110.0, 120.0], [70.0, 80.0], true),
+        (Unit::Microseconds, [70.0, 80.0], [110.0, 120.0], false),
+        (Unit::PerSecond, [70.0, 80.0], [110.0, 120.0], true),
+        // They overlap.
+        (Unit::Microseconds, [90.0, 120.0], [70.0, 91.0], false),
+        // Less than a twentieth.
+        (Unit::Microseconds, [102.0, 103.0], [100.0, 101.0], false),
+        (Unit::Number, [110.0, 120.0], [70.0, 80.0], false),
+    ];
+    for (unit, ours, theirs, is_behind) in cases {
+        let results = results("CPU a request", unit, ours, theirs);
+        let (bare, told) = (markdown(&results, &[]), markdown(&results, &[("CPU", "it is so")]));
+        assert_eq!(bare.contains(&format!("{behind}{UNEXPLAINED}\n")), is_behind, "{bare}");
+        assert_eq!(told.contains(&format!("{behind}it is so\n")), is_behind, "{told}");
+    }
+}
+
+#[test]
+fn a_remark_about_no_figure_is_seen() {
+    let results = results("CPU a request", Unit::Microseconds, [1.0, 1.0], [2.0, 2.0]);
+    let page = markdown(&results, &[("CPU a reqest", "misspelt")]);
+    assert!(page.contains("A remark is about 'CPU a reqest'"), "{page}");
+}
+
+#[test]
+fn every_remark_is_about_a_figure_of_the_newest_committed_results() {
+    let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
+    let mut folders: Vec<_> = results.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    let newest = Results::read_all(folders.last().unwrap()).unwrap();
+    assert!(!newest.is_empty());
+    for results in &newest {
+        let Some(scenario) = scenarios::of_name(&results.scenario) else { continue };
+        assert_eq!(idle_remarks(results, scenario.remarks), [], "{}", scenario.name);
+    }
+}
+
+#[test]
+fn a_contender_that_failed_is_named() {
+    let mut results = results("CPU a request", Unit::Microseconds, [1.0, 1.0], [2.0, 2.0]);
+    results.failed.push(("caddy".to_owned(), "round 2: it serves no more".to_owned()));
+    let page = markdown(&results, &[]);
+    assert!(page.contains("**Failed: caddy: round 2: it serves no more**"), "{page}");
+}
