@@ -1,7 +1,7 @@
 //! Who is measured: Karman, and the proxies that people use instead, each doing the same job for one app.
 //!
 //! The job: one host to some instances, sticky by cookie where the proxy can, one hop in `X-Forwarded-For`, WebSockets,
-//! the same timeouts, no access log, as many threads or workers as the machine has cores.
+//! the same timeouts, no access log unless the job asks for one, as many threads or workers as the machine has cores.
 
 mod bare;
 mod caddy;
@@ -11,6 +11,7 @@ mod installed;
 mod karman;
 mod launch;
 mod nginx;
+mod sozu;
 mod traefik;
 
 use std::io;
@@ -21,11 +22,14 @@ use crate::accounting::{self, Split};
 use crate::authority::Certificate;
 pub(crate) use installed::beside;
 pub(crate) use karman::Karman;
-use launch::{Launch, Launched, Place};
+use launch::{Launch, Launched, Place, Reload};
 use rustix::process::Signal;
 
 /// The host that the app has in every contender.
 pub(crate) const HOST: &str = "todos.example.com";
+
+/// The host of the app beside it, in the jobs that have one.
+pub(crate) const NEIGHBOUR: &str = "beside.example.com";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -43,6 +47,7 @@ pub(crate) enum Kind {
     Go,
     /// pingora-proxy with nothing of ours.
     Pingora,
+    Sozu,
 }
 
 /// All but the variant: those that do the same job.
@@ -56,6 +61,7 @@ pub(crate) const ALL: &[Kind] = &[
     Kind::Go,
     Kind::Caddy,
     Kind::Traefik,
+    Kind::Sozu,
 ];
 
 impl Kind {
@@ -71,6 +77,7 @@ impl Kind {
             Self::Envoy => "envoy",
             Self::Go => "go",
             Self::Pingora => "pingora",
+            Self::Sozu => "sozu",
         }
     }
 
@@ -96,14 +103,19 @@ pub(crate) struct Job {
     pub(crate) instances: Vec<SocketAddr>,
     /// Further fields of the app's document, each with a comma before it. Only Karman reads them.
     pub(crate) fields: String,
-    /// What it shows to clients that come by HTTPS; without one, nobody does. Karman, nginx and HAProxy know how.
+    /// What it shows to clients that come by HTTPS, HTTP/2 included; without one, nobody does. Go's, pingora and Sozu are not told how.
     pub(crate) certificate: Option<Certificate>,
+    /// An instance of another app, at a host of its own. Those that read their files again know how.
+    pub(crate) neighbour: Option<SocketAddr>,
+    /// A line for each request, in a file. Go's and pingora have no access log.
+    pub(crate) logged: bool,
 }
 
 impl Job {
     /// One instance, and nobody has to wait at the gate: what is measured is the proxy.
     pub(crate) fn of_one(instance: SocketAddr) -> Self {
-        Self { instances: vec![instance], fields: r#","limits":{"sockets_per_second":0}"#.to_owned(), certificate: None }
+        let fields = r#","limits":{"sockets_per_second":0}"#.to_owned();
+        Self { instances: vec![instance], fields, certificate: None, neighbour: None, logged: false }
     }
 
     /// The same over HTTPS, beside HTTP.
@@ -131,11 +143,8 @@ enum Running {
 impl Contender {
     pub(crate) fn start(kind: Kind, job: &Job) -> io::Result<Self> {
         let Some(launch) = launch(kind) else {
-            let karman = Karman::start()?;
-            karman.put_app(job)?;
-            if let Some(certificate) = &job.certificate {
-                karman.put_certificates(1, &certificate.item("todos", HOST))?;
-            }
+            let karman = if job.logged { Karman::start_logged()? } else { Karman::start()? };
+            karman.put_job(job)?;
             return Ok(Self { address: karman.http, https: karman.https, kind, running: Running::Karman(karman) });
         };
         let launched = Launched::start(kind, |place| launch(kind, job, place))?;
@@ -145,11 +154,22 @@ impl Contender {
     /// Gives it another job, as its operators do: a document is put, or files are written and read again.
     pub(crate) fn change(&self, job: &Job) -> io::Result<()> {
         match (&self.running, launch(self.kind), reload(self.kind)) {
-            (Running::Karman(karman), ..) => karman.put_app(job),
-            (Running::Other(launched), Some(launch), Some(signal)) => {
-                launched.reload(|place| launch(self.kind, job, place), signal)
-            }
+            (Running::Karman(karman), ..) => karman.put_job(job),
+            (Running::Other(launched), Some(launch), Some(how)) => launched.reload(|place| launch(self.kind, job, place), how),
             _ => Err(io::Error::other(format!("{} reads no file again", self.kind.name()))),
+        }
+    }
+
+    /// Replaces its program by the same one, as its operators do.
+    ///
+    /// Karman's next process takes over the listeners. HAProxy's master executes its program anew whenever it reads its files.
+    /// nginx reads its files: its upgrade (USR2, only of a daemon) leaves open sockets to the old workers as that does.
+    /// The others are stopped and started.
+    pub(crate) fn upgrade(&mut self) -> io::Result<()> {
+        match (&mut self.running, reload(self.kind)) {
+            (Running::Karman(karman), _) => karman.upgrade(),
+            (Running::Other(launched), Some(how @ Reload::NewWorkers(_))) => launched.reload(|_| Launch::default(), how),
+            (Running::Other(launched), _) => launched.restart(),
         }
     }
 
@@ -193,14 +213,18 @@ fn launch(kind: Kind) -> Option<fn(Kind, &Job, &Place) -> Launch> {
         Kind::Traefik => Some(traefik::launch),
         Kind::Envoy => Some(envoy::launch),
         Kind::Go | Kind::Pingora => Some(bare::launch),
+        Kind::Sozu => Some(sozu::launch),
     }
 }
 
-/// The signal upon which a peer reads its files again.
-fn reload(kind: Kind) -> Option<Signal> {
+/// How a peer comes to read its files again.
+fn reload(kind: Kind) -> Option<Reload> {
     match kind {
-        Kind::Nginx | Kind::NginxDebian => Some(Signal::HUP),
-        Kind::Haproxy => Some(Signal::USR2),
+        Kind::Nginx | Kind::NginxDebian => Some(Reload::NewWorkers(Signal::HUP)),
+        Kind::Haproxy => Some(Reload::NewWorkers(Signal::USR2)),
+        Kind::Caddy => Some(Reload::InPlace(Some(Signal::USR1))),
+        // It watches them.
+        Kind::Traefik => Some(Reload::InPlace(None)),
         _ => None,
     }
 }

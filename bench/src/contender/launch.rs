@@ -21,6 +21,12 @@ const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// After this long without a new worker the signal is sent again.
 const RELOAD_HEARD: Duration = Duration::from_secs(1);
 
+/// Nothing outside shows that a peer has replaced its configuration within its process; after this long it has.
+const RELOAD_IN_PLACE: Duration = Duration::from_secs(1);
+
+/// How long a peer may take to stop before it is killed.
+const STOP_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// Where a peer runs.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
@@ -40,8 +46,19 @@ pub(super) struct Launch {
 /// A peer that serves. It ends with this value.
 #[derive(Debug)]
 pub(super) struct Launched {
+    kind: Kind,
     process: Child,
+    arguments: Vec<OsString>,
     place: Place,
+}
+
+/// How a peer reads its files again.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reload {
+    /// Upon this signal its master makes new workers, and the old ones finish what they have.
+    NewWorkers(Signal),
+    /// Its one process does, upon this signal or because it watches them.
+    InPlace(Option<Signal>),
 }
 
 impl Place {
@@ -65,32 +82,44 @@ impl Launched {
         let place = Place::find(kind.name())?;
         let launch = configure(&place);
         place.write(&launch)?;
-        let said = File::create(place.dir.join("said"))?;
-        let process = Command::new(installed::program(kind))
-            .args(&launch.arguments)
-            .current_dir(&place.dir)
-            .env("HOME", &place.dir)
-            .stdin(Stdio::null())
-            .stdout(said.try_clone()?)
-            .stderr(said)
-            .spawn()?;
-        let mut launched = Self { process, place };
-        let start = Instant::now();
-        // Some listen before they know their routes.
-        while !launched.answers() {
-            if start.elapsed() > START_TIMEOUT || launched.process.try_wait()?.is_some() {
-                let said = fs::read_to_string(launched.place.dir.join("said")).unwrap_or_default();
-                return Err(io::Error::other(format!("{} does not serve: {said}", kind.name())));
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let process = spawn(kind, &launch.arguments, &place)?;
+        let mut launched = Self { kind, process, arguments: launch.arguments, place };
+        launched.until_it_serves()?;
         Ok(launched)
     }
 
-    /// Writes its files anew and sends the signal; returns when the peer serves by them, as far as can be seen from outside.
-    pub(super) fn reload(&self, configure: impl FnOnce(&Place) -> Launch, signal: Signal) -> io::Result<()> {
+    /// Stops it and starts it again, at the same address.
+    pub(super) fn restart(&mut self) -> io::Result<()> {
+        self.stop();
+        self.process = spawn(self.kind, &self.arguments, &self.place)?;
+        self.until_it_serves()
+    }
+
+    fn until_it_serves(&mut self) -> io::Result<()> {
+        let start = Instant::now();
+        // Some listen before they know their routes.
+        while !self.answers() {
+            if start.elapsed() > START_TIMEOUT || self.process.try_wait()?.is_some() {
+                let said = fs::read_to_string(self.place.dir.join("said")).unwrap_or_default();
+                return Err(io::Error::other(format!("{} does not serve: {said}", self.kind.name())));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    /// Writes its files anew and has it read them; returns when the peer serves by them, as far as can be seen from outside.
+    pub(super) fn reload(&self, configure: impl FnOnce(&Place) -> Launch, how: Reload) -> io::Result<()> {
         let before = accounting::with_children(&[self.id()]);
         self.place.write(&configure(&self.place))?;
+        let signal = match how {
+            Reload::NewWorkers(signal) => signal,
+            Reload::InPlace(signal) => {
+                signal.into_iter().for_each(|signal| self.signal(signal));
+                std::thread::sleep(RELOAD_IN_PLACE);
+                return self.must_serve();
+            }
+        };
         let is_new = || accounting::with_children(&[self.id()]).iter().any(|pid| !before.contains(pid));
         let start = Instant::now();
         self.signal(signal);
@@ -101,6 +130,10 @@ impl Launched {
             // A master that still loads what it was given before loses the signal; HAProxy does.
             self.signal(signal);
         }
+        self.must_serve()
+    }
+
+    fn must_serve(&self) -> io::Result<()> {
         let serves = within(START_TIMEOUT, || self.answers());
         if serves { Ok(()) } else { Err(io::Error::other("it serves no more since it read its files again")) }
     }
@@ -119,6 +152,17 @@ impl Launched {
         }
     }
 
+    fn stop(&mut self) {
+        // SIGTERM first, so that it takes its workers along.
+        self.signal(Signal::TERM);
+        let start = Instant::now();
+        while start.elapsed() < STOP_TIMEOUT && matches!(self.process.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
     fn answers(&self) -> bool {
         let ask = || Connection::new(TcpStream::connect(self.address())?).ask("GET", HOST, "/api/instance", b"");
         ask().is_ok_and(|answer| answer.status == 200)
@@ -127,6 +171,18 @@ impl Launched {
     pub(super) fn id(&self) -> u32 {
         self.process.id()
     }
+}
+
+fn spawn(kind: Kind, arguments: &[OsString], place: &Place) -> io::Result<Child> {
+    let said = File::create(place.dir.join("said"))?;
+    Command::new(installed::program(kind))
+        .args(arguments)
+        .current_dir(&place.dir)
+        .env("HOME", &place.dir)
+        .stdin(Stdio::null())
+        .stdout(said.try_clone()?)
+        .stderr(said)
+        .spawn()
 }
 
 /// Whether it became so in time.
@@ -145,14 +201,7 @@ fn within(patience: Duration, is_so: impl Fn() -> bool) -> bool {
 
 impl Drop for Launched {
     fn drop(&mut self) {
-        // SIGTERM first, so that it takes its workers along.
-        self.signal(Signal::TERM);
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(3) && matches!(self.process.try_wait(), Ok(None)) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.stop();
         let _ = fs::remove_dir_all(&self.place.dir);
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::launch::{Launch, Place};
-use super::{Job, Kind, cores};
+use super::{HOST, Job, Kind, NEIGHBOUR, cores};
 
 pub(super) fn launch(kind: Kind, job: &Job, place: &Place) -> Launch {
     let folder = place.dir.display();
@@ -17,24 +17,32 @@ pub(super) fn launch(kind: Kind, job: &Job, place: &Place) -> Launch {
         _ => "sticky cookie edge path=/;",
     };
     let secured = job.certificate.as_ref().map_or(String::new(), |_| {
-        let listen = format!("listen {} ssl backlog=4096;", place.https);
+        let listen = match kind {
+            Kind::NginxDebian => format!("listen {} ssl http2 backlog=4096;", place.https),
+            _ => format!("listen {} ssl backlog=4096; http2 on;", place.https),
+        };
         format!(
             "{listen} ssl_certificate {folder}/edge.pem; ssl_certificate_key {folder}/edge.pem; ssl_protocols TLSv1.2 TLSv1.3;"
         )
     });
+    // Sockets of the neighbour are not what is measured.
+    let neighbour = job.neighbour.map_or(String::new(), |instance| {
+        format!("server {{ listen {}; server_name {NEIGHBOUR}; location / {{ proxy_pass http://{instance}; }} }}\n", place.address)
+    });
+    let access = if job.logged { format!("access_log {folder}/access.log") } else { "access_log off".to_owned() };
     let user = if rustix::process::getuid().is_root() { "user root;" } else { "" };
     let config = format!(
         "daemon off; {user} pid {folder}/pid; error_log {folder}/error.log; worker_processes {};\n\
          events {{ worker_connections 20000; }}\n\
-         http {{ access_log off; proxy_buffering off; keepalive_requests 100000; keepalive_timeout 60s;\n\
+         http {{ {access}; proxy_buffering off; keepalive_requests 100000; keepalive_timeout 60s;\n\
          client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;\n\
          uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s; client_max_body_size 100m;\n\
          map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}\n\
          upstream app {{ {sticky}\n{upstream} keepalive 256; keepalive_timeout 4s; keepalive_requests 100000; }}\n\
-         server {{ listen {} backlog=4096; {secured} location / {{ proxy_pass http://app; proxy_http_version 1.1;\n\
+         server {{ listen {} backlog=4096; {secured} server_name {HOST}; location / {{ proxy_pass http://app; proxy_http_version 1.1;\n\
          proxy_set_header Host $host; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;\n\
          proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme;\n\
-         proxy_connect_timeout 3s; proxy_read_timeout 120s; }} }} }}\n",
+         proxy_connect_timeout 3s; proxy_read_timeout 120s; }} }}\n{neighbour} }}\n",
         cores(),
         place.address,
     );

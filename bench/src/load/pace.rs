@@ -53,6 +53,23 @@ impl Noted {
         Self { latency: Latency::new(), times: Vec::new(), errors: BTreeMap::new() }
     }
 
+    /// Of requests that were due then, and took so long from then on, or failed so.
+    pub(super) fn of(told: Vec<(Duration, Result<Duration, String>)>) -> Self {
+        let mut noted = Self::new();
+        for (due, took) in told {
+            match took {
+                Ok(took) => noted.answer(due, took),
+                Err(why) => *noted.errors.entry(why).or_default() += 1,
+            }
+        }
+        noted
+    }
+
+    fn answer(&mut self, due: Duration, took: Duration) {
+        self.latency.record(took);
+        self.times.push((due.as_secs_f32(), took.as_secs_f32() * 1e3));
+    }
+
     pub(crate) fn answered(&self) -> u64 {
         self.latency.count()
     }
@@ -117,11 +134,7 @@ fn one(asked: &Asked, start: Instant, offset: f64, of: f64, rate: Rate<'_>) -> N
     while let Some(due) = next {
         thread::sleep((start + due).saturating_duration_since(Instant::now()));
         match ask(asked, &mut connection) {
-            Ok(status) if status < 400 => {
-                let took = Instant::now().saturating_duration_since(start + due);
-                noted.latency.record(took);
-                noted.times.push((due.as_secs_f32(), took.as_secs_f32() * 1e3));
-            }
+            Ok(status) if status < 400 => noted.answer(due, Instant::now().saturating_duration_since(start + due)),
             Ok(status) => *noted.errors.entry(format!("status {status}")).or_default() += 1,
             Err(e) => {
                 connection = None;

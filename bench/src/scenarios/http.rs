@@ -1,18 +1,19 @@
-//! What does a small HTTP/1.1 request cost the proxy, and how long does it take, at a steady rate?
+//! What does a small HTTP/1.1 request cost the proxy, and how long does it take, at a steady rate? And with an access log?
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::contender::{self, Contender, Job};
+use crate::contender::{self, Contender, Job, Kind};
 use crate::lab::{Reading, Scenario, Turn, Unit};
 use crate::load::pace::{self, Asked};
 use crate::sample::Sample;
 
-pub(crate) const SCENARIO: Scenario = Scenario {
+pub(crate) const STEADY: Scenario = Scenario {
     name: "http",
     question: "What does a small HTTP/1.1 request on a kept connection cost, and how long does it take, at a steady 3,000 a second?",
     contenders: contender::ALL,
-    measure,
+    measure: measure_steady,
     rounds: 3,
     plots: &[],
     remarks: &[(
@@ -22,14 +23,42 @@ pub(crate) const SCENARIO: Scenario = Scenario {
     )],
 };
 
+/// Those that have an access log.
+pub(crate) const LOGGED: Scenario = Scenario {
+    name: "logged",
+    question: "The same as 'http', and everyone writes a line for each request into a file: what does a request cost then?",
+    contenders: &[
+        Kind::Karman,
+        Kind::Haproxy,
+        Kind::Nginx,
+        Kind::NginxDebian,
+        Kind::Envoy,
+        Kind::Caddy,
+        Kind::Traefik,
+        Kind::Sozu,
+    ],
+    measure: measure_logged,
+    rounds: 2,
+    plots: &[],
+    remarks: &[],
+};
+
 const CONNECTIONS: u32 = 32;
 const PER_SECOND: f64 = 3_000.0;
 const MILLISECONDS: u32 = 4_000;
 const WARM_UP: Duration = Duration::from_millis(500);
 
-fn measure(turn: &Turn) -> io::Result<Reading> {
+fn measure_steady(turn: &Turn) -> io::Result<Reading> {
+    measure(turn, Job::of_one)
+}
+
+fn measure_logged(turn: &Turn) -> io::Result<Reading> {
+    measure(turn, |instance| Job { logged: true, ..Job::of_one(instance) })
+}
+
+fn measure(turn: &Turn, job: impl FnOnce(SocketAddr) -> Job) -> io::Result<Reading> {
     let app = Sample::start("a")?;
-    let contender = Contender::start(turn.kind, &Job::of_one(app.address))?;
+    let contender = Contender::start(turn.kind, &job(app.address))?;
     let asked = Asked::get(contender.address, "/api/instance");
     // A smaller run is a slower one too, for machines and builds that are slower.
     let rate = PER_SECOND * turn.scale.max(0.1);

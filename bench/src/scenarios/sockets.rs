@@ -4,24 +4,30 @@ use std::io;
 use std::time::Duration;
 
 use crate::contender::{self, Contender, Job};
-use crate::lab::{Reading, Scenario, Turn, Unit};
+use crate::lab::{Panel, Plot, Reading, Scenario, Turn, Unit};
 use crate::load::{Latency, block_on, socket};
 use crate::sample::Sample;
 
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "sockets",
-    question: "What does a WebSocket cost the proxy: 2,000 that are idle, and 32 that say 128 bytes and hear as much?",
+    question: "What does a WebSocket cost the proxy: 4,000 that are idle, and 32 that say 128 bytes and hear as much?",
     contenders: contender::ALL,
     measure,
     rounds: 3,
-    plots: &[],
+    plots: &[Plot {
+        file: "memory",
+        title: "Memory against open sockets",
+        x: "idle sockets",
+        panels: &[Panel { series: "memory, MB", y: "memory of the proxy, MB" }],
+    }],
     remarks: &[(
         "CPU a round trip",
         "not broken down: user and kernel time, system calls and wake-ups of a round trip come next",
     )],
 };
 
-const IDLE: u32 = 2_000;
+/// Idle sockets, each time memory is looked at; the last is all of them.
+const IDLE: [u32; 4] = [500, 1_000, 2_000, 4_000];
 const CHATTING: u32 = 32;
 const TRIPS: u32 = 1_500;
 
@@ -36,10 +42,19 @@ fn measure(turn: &Turn) -> io::Result<Reading> {
         // One socket first, so that what is only made once is not counted.
         let warm = socket::open(contender.address, "/websocket").await?;
         let before = contender.memory()?;
-        let idle = socket::open_many(contender.address, turn.scaled(IDLE, 100)).await?;
-        tokio::time::sleep(SETTLE).await;
-        let bytes = contender.memory()?.saturating_sub(before) as f64 / idle.len() as f64;
+        let mut idle = Vec::new();
+        let mut series = vec![(0.0, before as f64 / 1e6)];
+        let mut now = before;
+        for count in IDLE {
+            let missing = turn.scaled(count, count / 20).saturating_sub(idle.len() as u32);
+            idle.extend(socket::open_many(contender.address, missing).await?);
+            tokio::time::sleep(SETTLE).await;
+            now = contender.memory()?;
+            series.push((idle.len() as f64, now as f64 / 1e6));
+        }
+        let bytes = now.saturating_sub(before) as f64 / idle.len() as f64;
         reading.put("memory of an idle socket", Unit::Kilobytes, bytes / 1e3);
+        reading.put_series("memory, MB", series);
         drop((warm, idle));
 
         let chatting = socket::open_many(contender.address, CHATTING).await?;
