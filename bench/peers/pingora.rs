@@ -25,9 +25,9 @@ struct Arguments {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Plant {
-    /// Every request waits for 150 ms.
+    /// Every request waits for 250 ms.
     Sleep,
-    /// Every request fills 8 MiB of fresh memory.
+    /// Every request fills 24 MiB of fresh memory.
     Allocation,
     /// No connection to an instance is used twice.
     LostKeepAlive,
@@ -47,14 +47,13 @@ impl ProxyHttp for Bare {
 
     async fn upstream_peer(&self, _: &mut Session, (): &mut ()) -> pingora_core::Result<Box<HttpPeer>> {
         match self.plant {
-            Some(Plant::Sleep) => tokio::time::sleep(Duration::from_millis(150)).await,
-            Some(Plant::Allocation) => drop(std::hint::black_box(vec![1_u8; 8 << 20])),
+            Some(Plant::Sleep) => tokio::time::sleep(Duration::from_millis(250)).await,
+            Some(Plant::Allocation) => drop(std::hint::black_box(vec![1_u8; 24 << 20])),
             Some(Plant::LostKeepAlive) | None => {}
         }
         let n = self.next.fetch_add(1, Relaxed) % self.instances.len();
         let mut peer = HttpPeer::new(self.instances[n], false, String::new());
-        let keep = if self.plant == Some(Plant::LostKeepAlive) { Duration::ZERO } else { Duration::from_secs(4) };
-        peer.options.idle_timeout = Some(keep);
+        peer.options.idle_timeout = Some(Duration::from_secs(4));
         peer.options.connection_timeout = Some(Duration::from_secs(3));
         Ok(Box::new(peer))
     }
@@ -67,6 +66,9 @@ impl ProxyHttp for Bare {
     ) -> pingora_core::Result<()> {
         if let Some(client) = session.client_addr().and_then(|client| client.as_inet()) {
             request.insert_header("x-forwarded-for", client.ip().to_string())?;
+        }
+        if self.plant == Some(Plant::LostKeepAlive) {
+            request.insert_header("connection", "close")?;
         }
         request.insert_header("x-forwarded-proto", "http")
     }

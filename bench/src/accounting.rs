@@ -1,5 +1,8 @@
 //! What the kernel says a program costs: CPU time and memory of a process and its children.
 
+#[cfg(test)]
+mod tests;
+
 use std::fs;
 use std::io;
 use std::time::Duration;
@@ -18,7 +21,12 @@ const TICK: Duration = Duration::from_millis(10);
 pub(crate) fn cpu_time(roots: &[u32]) -> io::Result<Duration> {
     let mut nanoseconds = 0;
     for pid in with_children(roots) {
-        for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let tasks = match fs::read_dir(format!("/proc/{pid}/task")) {
+            // A worker may end between the listing and the reading; whoever was asked for may not.
+            Err(_) if !roots.contains(&pid) => continue,
+            tasks => tasks?,
+        };
+        for task in tasks {
             // A thread may end between the listing and the reading.
             let Ok(stat) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
             nanoseconds += stat.split_whitespace().next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0);
@@ -31,7 +39,10 @@ pub(crate) fn cpu_time(roots: &[u32]) -> io::Result<Duration> {
 pub(crate) fn cpu_split(roots: &[u32]) -> io::Result<Split> {
     let mut split = Split::default();
     for pid in with_children(roots) {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let stat = match fs::read_to_string(format!("/proc/{pid}/stat")) {
+            Err(_) if !roots.contains(&pid) => continue,
+            stat => stat?,
+        };
         // The name, in brackets, may hold anything; utime and stime are the 12th and 13th field after it.
         let fields: Vec<u32> =
             stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ').map(|field| field.parse().unwrap_or(0)).collect();
@@ -43,12 +54,14 @@ pub(crate) fn cpu_split(roots: &[u32]) -> io::Result<Split> {
 
 /// The share of the machine's memory (Pss), in bytes.
 pub(crate) fn memory(roots: &[u32]) -> io::Result<u64> {
-    // A worker may end between the listing and the reading; whoever was asked for may not.
-    let of = |pid| match proportional_set_size(pid) {
+    with_children(roots).into_iter().map(|pid| memory_of(pid, roots)).sum()
+}
+
+fn memory_of(pid: u32, roots: &[u32]) -> io::Result<u64> {
+    match proportional_set_size(pid) {
         Err(_) if !roots.contains(&pid) => Ok(0),
         said => said,
-    };
-    with_children(roots).into_iter().map(of).sum()
+    }
 }
 
 fn proportional_set_size(pid: u32) -> io::Result<u64> {

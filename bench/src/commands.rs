@@ -1,6 +1,7 @@
 //! What operators type.
 
 pub(crate) mod compare;
+pub(crate) mod headline;
 pub(crate) mod herd;
 pub(crate) mod run;
 pub(crate) mod sockets;

@@ -25,65 +25,88 @@ pub(crate) struct Plan {
     pub(crate) out: PathBuf,
 }
 
-/// Runs one scenario and writes its results.
+/// Runs these scenarios and writes their results; how many contenders failed?
 ///
-/// Contenders that are not installed are left out. One that fails has no further turn, and the others go on: a whole run is long.
-/// The results name both.
-pub(crate) fn run(scenario: &Scenario, plan: &Plan) -> io::Result<Results> {
-    let start = Instant::now();
-    let rounds = plan.rounds.unwrap_or(scenario.rounds);
-    println!("{}: {}", scenario.name, scenario.question);
-    let mut left_out: Vec<(Kind, String)> = Vec::new();
-    let mut failed = Vec::new();
-    let mut turns = Vec::new();
-    for round in 1..=rounds {
-        for &kind in scenario.contenders.iter().filter(|kind| plan.wants(**kind)) {
-            if left_out.iter().chain(&failed).any(|(out, _)| *out == kind) {
+/// All of them have their first round, then those that have more their second: what a machine does differently ten minutes later is
+/// within the spread.
+pub(crate) fn run(scenarios: &[&'static Scenario], plan: &Plan) -> io::Result<usize> {
+    let mut runs: Vec<Run> = scenarios.iter().map(|scenario| Run::new(scenario, plan)).collect();
+    let most = runs.iter().map(|run| run.results.rounds).max().unwrap_or(0);
+    for round in 1..=most {
+        for run in runs.iter_mut().filter(|run| round <= run.results.rounds) {
+            run.one_round(round, plan)?;
+        }
+    }
+    Ok(runs.iter().map(|run| run.results.failed.len()).sum())
+}
+
+/// A scenario on its way.
+struct Run {
+    scenario: &'static Scenario,
+    took: Duration,
+    results: Results,
+}
+
+impl Run {
+    fn new(scenario: &'static Scenario, plan: &Plan) -> Self {
+        let results = Results {
+            scenario: scenario.name.to_owned(),
+            question: scenario.question.to_owned(),
+            machine: Machine::here(),
+            versions: Vec::new(),
+            scale: plan.scale,
+            rounds: plan.rounds.unwrap_or(scenario.rounds),
+            seconds: 0,
+            left_out: Vec::new(),
+            failed: Vec::new(),
+            turns: Vec::new(),
+        };
+        Self { scenario, took: Duration::ZERO, results }
+    }
+
+    /// Every contender has its turn.
+    ///
+    /// One that is not installed is left out. One that fails has no further turn, and the others go on: a whole run is long.
+    /// The results name both.
+    fn one_round(&mut self, round: u32, plan: &Plan) -> io::Result<()> {
+        let (start, rounds) = (Instant::now(), self.results.rounds);
+        println!("{}, round {round} of {rounds}: {}", self.scenario.name, self.scenario.question);
+        for &kind in self.scenario.contenders.iter().filter(|kind| plan.wants(**kind)) {
+            let name = kind.name();
+            if self.results.left_out.iter().chain(&self.results.failed).any(|(out, _)| out == name) {
                 continue;
             }
-            progress(&format!("{} · round {round} of {rounds} · {}", scenario.name, kind.name()));
-            let turn = Turn { kind, scale: plan.scale };
+            progress(&format!("{} · round {round} of {rounds} · {name}", self.scenario.name));
             if let Err(why) = kind.is_here() {
-                println!("  left out: {}: {why}", kind.name());
-                left_out.push((kind, why));
+                println!("  left out: {name}: {why}");
+                self.results.left_out.push((name.to_owned(), why));
                 continue;
             }
-            match (scenario.measure)(&turn) {
-                Ok(reading) => turns.push(Turned { contender: kind.name().to_owned(), round, reading }),
+            match (self.scenario.measure)(&Turn { kind, scale: plan.scale }) {
+                Ok(reading) => self.results.turns.push(Turned { contender: name.to_owned(), round, reading }),
                 Err(e) => {
-                    println!("  failed in round {round}: {}: {e}", kind.name());
-                    failed.push((kind, format!("round {round}: {e}")));
+                    println!("  failed: {name}: {e}");
+                    self.results.failed.push((name.to_owned(), format!("round {round}: {e}")));
                 }
             }
         }
+        progress("");
+        self.took += start.elapsed();
+        self.results.seconds = whole_seconds(self.took);
+        self.results.versions = versions(&self.results.turns);
+        self.results.write(&plan.out, self.scenario.plots)?;
+        if round == rounds {
+            print!("{}", self.results.table(self.scenario.remarks));
+        }
+        println!("  {} s\n", whole_seconds(start.elapsed()));
+        Ok(())
     }
-    progress("");
-    let results = Results {
-        scenario: scenario.name.to_owned(),
-        question: scenario.question.to_owned(),
-        machine: Machine::here(),
-        versions: versions(&turns),
-        scale: plan.scale,
-        rounds,
-        seconds: whole_seconds(start.elapsed()),
-        left_out: named(left_out),
-        failed: named(failed),
-        turns,
-    };
-    results.write(&plan.out, scenario.plots)?;
-    print!("{}", results.table(scenario.remarks));
-    println!("  {} s\n", results.seconds);
-    Ok(results)
 }
 
 impl Plan {
     fn wants(&self, kind: Kind) -> bool {
         self.only.is_empty() || self.only.iter().any(|name| name == kind.name())
     }
-}
-
-fn named(contenders: Vec<(Kind, String)>) -> Vec<(String, String)> {
-    contenders.into_iter().map(|(kind, why)| (kind.name().to_owned(), why)).collect()
 }
 
 fn versions(turns: &[Turned]) -> Vec<(String, String)> {

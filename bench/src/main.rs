@@ -33,6 +33,8 @@ enum Command {
     List,
     /// Compare two folders of results; exits 1 when a figure got worse by more than its spread
     Compare(commands::compare::Options),
+    /// Put the headline of a whole run into README.md
+    Headline(commands::headline::Options),
     /// Send a herd of Meteor clients to an edge
     Herd(commands::herd::Options),
     /// Send a crowd of requests to an edge
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Command::Run(options) => commands::run::run(&options),
         Command::List => commands::list(),
         Command::Compare(options) => commands::compare::run(&options),
+        Command::Headline(options) => commands::headline::run(&options),
         Command::Herd(options) => commands::herd::run(&options),
         Command::Spike(options) => commands::spike::run(&options),
         Command::Sockets(options) => commands::sockets::run(&options),

@@ -1,12 +1,13 @@
 //! Results: kept as JSON, told as a table of ratios, drawn as pictures.
 
+pub(crate) mod headline;
 mod machine;
 mod plot;
 mod table;
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -125,6 +126,13 @@ impl Results {
         }
         sums
     }
+}
+
+/// The folder of the newest results: their names begin with the day.
+pub(crate) fn newest(results: &Path) -> io::Result<PathBuf> {
+    let folders: Vec<PathBuf> = fs::read_dir(results)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    let newest = folders.into_iter().filter(|folder| folder.is_dir()).max();
+    newest.ok_or_else(|| io::Error::other(format!("{} holds no results", results.display())))
 }
 
 impl Spread {

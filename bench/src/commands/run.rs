@@ -38,10 +38,7 @@ pub(crate) fn run(options: &Options) -> io::Result<ExitCode> {
     }
     let out = options.out.clone().unwrap_or_else(default_folder);
     let plan = Plan { scale: options.scale, rounds: options.rounds, only: options.contenders.clone(), out };
-    let mut failed = 0;
-    for scenario in scenarios {
-        failed += lab::run(scenario, &plan)?.failed.len();
-    }
+    let failed = lab::run(&scenarios, &plan)?;
     let page = plan.out.join("README.md");
     fs::write(&page, whole_page(&plan.out)?)?;
     println!("results: {}", page.display());
@@ -75,7 +72,7 @@ fn whole_page(folder: &Path) -> io::Result<String> {
     if let Some(Results { machine, .. }) = results.first() {
         let _ = writeln!(
             page,
-            "{} ({} cores, {} GB), {}, Linux {}. Load, contender and app share the machine{}; logging is off.\n",
+            "{} ({} cores, {} GB), {}, Linux {}. Load, contender and app share the machine{}; access logs are off but in 'logged'.\n",
             machine.processor,
             machine.cores,
             machine.memory_gb,

@@ -11,7 +11,8 @@ pub(super) fn launch(_: Kind, job: &Job, place: &Place) -> Launch {
     });
     // To standard output, which is a file here.
     let (log, option) = if job.logged { (" log stdout format raw local0\n", " log global\n option httplog\n") } else { ("", "") };
-    let beside = job.neighbour.map_or("", |_| " use_backend beside if { req.hdr(host) -i NEIGHBOUR }\n").replace("NEIGHBOUR", NEIGHBOUR);
+    let beside =
+        job.neighbour.map_or("", |_| " use_backend beside if { req.hdr(host) -i NEIGHBOUR }\n").replace("NEIGHBOUR", NEIGHBOUR);
     let mut config = format!(
         "global\n nbthread {}\n maxconn 9500\n{log}\
          defaults\n mode http\n timeout connect 3s\n timeout client 60s\n timeout server 60s\n timeout http-keep-alive 60s\n timeout tunnel 120s\n\

@@ -48,7 +48,7 @@ impl Karman {
         );
         fs::write(dir.join("edge.yaml"), settings)?;
         let process = spawn(&dir, &[])?;
-        let karman = Self { dir, generations: vec![process], http: address, https };
+        let mut karman = Self { dir, generations: vec![process], http: address, https };
         karman.until_up()?;
         Ok(karman)
     }
@@ -104,13 +104,16 @@ impl Karman {
     }
 
     /// Until the newest process answers at the admin socket.
-    pub(crate) fn until_up(&self) -> io::Result<()> {
+    pub(crate) fn until_up(&mut self) -> io::Result<()> {
         let newest = self.generations.last().map_or(0, Child::id);
         let is_newest = |status: &serde_json::Value| status["processes"][0]["pid"] == newest;
         let start = Instant::now();
         while start.elapsed() < START_TIMEOUT {
             if self.status().is_ok_and(|status| is_newest(&status)) {
                 return Ok(());
+            }
+            if let Some(ended) = self.generations.last_mut().and_then(|process| process.try_wait().transpose()) {
+                return Err(io::Error::other(format!("the proxy ended at its start: {}", ended?)));
             }
             std::thread::sleep(Duration::from_millis(5));
         }

@@ -1,5 +1,8 @@
 //! Starting a peer from its configuration, and ending it.
 
+#[cfg(test)]
+mod tests;
+
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
@@ -121,15 +124,7 @@ impl Launched {
             }
         };
         let is_new = || accounting::with_children(&[self.id()]).iter().any(|pid| !before.contains(pid));
-        let start = Instant::now();
-        self.signal(signal);
-        while !within(RELOAD_HEARD, is_new) {
-            if start.elapsed() > START_TIMEOUT {
-                return Err(io::Error::other("it made no new worker"));
-            }
-            // A master that still loads what it was given before loses the signal; HAProxy does.
-            self.signal(signal);
-        }
+        until_heard(RELOAD_HEARD, || self.signal(signal), is_new)?;
         self.must_serve()
     }
 
@@ -183,6 +178,18 @@ fn spawn(kind: Kind, arguments: &[OsString], place: &Place) -> io::Result<Child>
         .stdout(said.try_clone()?)
         .stderr(said)
         .spawn()
+}
+
+/// A master that still loads what it was given before loses a signal; HAProxy does. It is sent again where nothing comes of it.
+fn until_heard(patience: Duration, mut signal: impl FnMut(), is_heard: impl Fn() -> bool) -> io::Result<()> {
+    let start = Instant::now();
+    while start.elapsed() < START_TIMEOUT {
+        signal();
+        if within(patience, &is_heard) {
+            return Ok(());
+        }
+    }
+    Err(io::Error::other("it made no new worker"))
 }
 
 /// Whether it became so in time.

@@ -27,7 +27,10 @@ pub(super) fn launch(kind: Kind, job: &Job, place: &Place) -> Launch {
     });
     // Sockets of the neighbour are not what is measured.
     let neighbour = job.neighbour.map_or(String::new(), |instance| {
-        format!("server {{ listen {}; server_name {NEIGHBOUR}; location / {{ proxy_pass http://{instance}; }} }}\n", place.address)
+        format!(
+            "server {{ listen {}; server_name {NEIGHBOUR}; location / {{ proxy_pass http://{instance}; }} }}\n",
+            place.address
+        )
     });
     let access = if job.logged { format!("access_log {folder}/access.log") } else { "access_log off".to_owned() };
     let user = if rustix::process::getuid().is_root() { "user root;" } else { "" };

@@ -3,6 +3,9 @@
 //! A time is taken from when a request was due, not from when it was sent, so that a stall is seen by
 //! every request that it delayed (no coordinated omission).
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, TcpStream};

@@ -6,6 +6,7 @@ mod tests;
 use std::fmt::Write as _;
 
 use super::{Results, Spread};
+use crate::contender::Kind;
 use crate::lab::{Better, Unit};
 
 /// A median further off than this, and outside the spread, counts as behind.
@@ -16,7 +17,9 @@ const UNEXPLAINED: &str = "not explained yet";
 
 pub(super) fn markdown(results: &Results, remarks: &[(&str, &str)]) -> String {
     let names = results.contenders();
-    let Some((&ours, others)) = names.split_first() else { return String::new() };
+    let Some((&ours, others)) = names.split_first() else { return failures(results) };
+    // Where Karman had no turn, nobody is compared with anybody.
+    let compared = ours == Kind::Karman.name();
     let mut text = format!("| |{}\n|---|{}\n", cells(&names), "---|".repeat(names.len()));
     let mut behind = Vec::new();
     for (figure, unit) in results.figures() {
@@ -28,8 +31,13 @@ pub(super) fn markdown(results: &Results, remarks: &[(&str, &str)]) -> String {
                 text.push_str("  |");
                 continue;
             };
-            let _ = write!(text, " {}{} |", amount(theirs, unit), own.map_or_else(String::new, |own| ratio(own, theirs)));
-            if own.is_some_and(|own| is_behind(own, theirs, unit.better())) {
+            let _ = write!(
+                text,
+                " {}{} |",
+                amount(theirs, unit),
+                own.filter(|_| compared).map_or_else(String::new, |own| ratio(own, theirs))
+            );
+            if compared && own.is_some_and(|own| is_behind(own, theirs, unit.better())) {
                 worse.push(*other);
             }
         }
@@ -46,13 +54,13 @@ pub(super) fn markdown(results: &Results, remarks: &[(&str, &str)]) -> String {
     for (name, _) in idle_remarks(results, remarks) {
         let _ = write!(text, "\n**A remark is about '{name}', and no figure's name begins so.**\n");
     }
-    for (name, why) in &results.left_out {
-        let _ = write!(text, "\nLeft out: {name}: {why}\n");
-    }
-    for (name, why) in &results.failed {
-        let _ = write!(text, "\n**Failed: {name}: {why}**\n");
-    }
-    text
+    text + &failures(results)
+}
+
+/// Who is not in the table, and why.
+fn failures(results: &Results) -> String {
+    let left_out = results.left_out.iter().map(|(name, why)| format!("\nLeft out: {name}: {why}\n"));
+    left_out.chain(results.failed.iter().map(|(name, why)| format!("\n**Failed: {name}: {why}**\n"))).collect()
 }
 
 /// Remarks on figures that the results do not have.
@@ -102,7 +110,7 @@ fn is_behind(own: Spread, theirs: Spread, better: Better) -> bool {
     }
 }
 
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
         size if size < 10.0 => format!("{value:.2}"),

@@ -59,7 +59,17 @@ enum Event {
 const EVENTS: [Event; 12] = {
     use Event::{Certificate, Instance, Neighbour, Upgrade};
     [
-        Instance, Neighbour, Certificate, Instance, Neighbour, Certificate, Instance, Neighbour, Certificate, Upgrade, Instance,
+        Instance,
+        Neighbour,
+        Certificate,
+        Instance,
+        Neighbour,
+        Certificate,
+        Instance,
+        Neighbour,
+        Certificate,
+        Upgrade,
+        Instance,
         Neighbour,
     ]
 };
@@ -115,7 +125,8 @@ fn measure(turn: &Turn) -> io::Result<Reading> {
         (Event::Certificate, "a certificate"),
         (Event::Upgrade, "the proxy's own upgrade"),
     ] {
-        let each: Vec<usize> = EVENTS.into_iter().zip(closed).filter(|(other, _)| *other == event).map(|(_, count)| count).collect();
+        let each: Vec<usize> =
+            EVENTS.into_iter().zip(closed).filter(|(other, _)| *other == event).map(|(_, count)| count).collect();
         let mean = each.iter().sum::<usize>() as f64 / each.len().max(1) as f64;
         reading.put(&format!("closed by {name}"), Unit::Count, mean);
     }

@@ -44,3 +44,17 @@ fn a_run_that_is_compared_with_itself_is_no_worse() {
     let page = std::fs::read_to_string(dir.path().join("README.md")).unwrap();
     assert!(page.contains("| CPU a request |") && page.contains("| pingora |"), "{page}");
 }
+
+#[test]
+fn a_contender_that_fails_is_named_and_fails_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    // Bare pingora knows no such fault, and does not start.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_karman-bench"));
+    command
+        .args(["run", "http", "bodies", "--contenders", "pingora", "--rounds", "1", "--scale", "0.05", "--out"])
+        .arg(dir.path());
+    let output = command.env("KARMAN_BENCH_PLANT", "nonsense").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let page = std::fs::read_to_string(dir.path().join("README.md")).unwrap();
+    assert_eq!(page.matches("**Failed: pingora: round 1: pingora does not serve").count(), 2, "{page}");
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::lab::Reading;
-use crate::report::{Machine, Turned};
+use crate::report::{Machine, Turned, newest};
 use crate::scenarios;
 
 /// Two rounds of one figure each.
@@ -63,10 +63,8 @@ fn a_remark_about_no_figure_is_seen() {
 
 #[test]
 fn every_remark_is_about_a_figure_of_the_newest_committed_results() {
-    let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
-    let mut folders: Vec<_> = results.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
-    folders.sort();
-    let newest = Results::read_all(folders.last().unwrap()).unwrap();
+    let folder = newest(&Path::new(env!("CARGO_MANIFEST_DIR")).join("results")).unwrap();
+    let newest = Results::read_all(&folder).unwrap();
     assert!(!newest.is_empty());
     for results in &newest {
         let Some(scenario) = scenarios::of_name(&results.scenario) else { continue };
