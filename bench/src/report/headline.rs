@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use super::Results;
 use super::table::number;
+use crate::scenarios;
 
 const BEGIN: &str = "<!-- from the lab: 'karman-bench headline' writes this -->";
 const END: &str = "<!-- to here -->";
@@ -63,9 +64,17 @@ fn block(results: &[Results], folder: &str) -> String {
         let _ = writeln!(text, "| {name} | {} |", CONTENDERS.iter().map(cell).collect::<Vec<_>>().join(" | "));
     }
     for (scenario, picture, shows) in PICTURES {
-        if of(scenario).is_some() {
+        if of(scenario).is_some_and(|results| is_drawn(results, picture)) {
             let _ = write!(text, "\n{shows}:\n\n![{shows}]({folder}/{scenario}-{picture}.svg)\n");
         }
     }
     text
+}
+
+/// Results of an earlier lab may lack the series of a picture.
+fn is_drawn(results: &Results, picture: &str) -> bool {
+    let plots = scenarios::of_name(&results.scenario).map_or(&[][..], |scenario| scenario.plots);
+    let panels = plots.iter().filter(|plot| plot.file == picture).flat_map(|plot| plot.panels);
+    let has = |series: &str| results.turns.iter().any(|turn| turn.reading.series(series).is_some());
+    panels.into_iter().any(|panel| has(panel.series))
 }
