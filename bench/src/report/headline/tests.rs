@@ -24,10 +24,10 @@ fn a_readme_without_marks_is_left_alone() {
 #[test]
 fn every_picture_is_one_that_a_scenario_draws() {
     for (name, picture, _) in PICTURES {
-        let scenario = crate::scenarios::of_name(name);
+        let scenario = scenarios::of_name(name);
         assert!(scenario.is_some_and(|scenario| scenario.plots.iter().any(|plot| plot.file == picture)), "{name}-{picture}");
     }
     for (name, ..) in ROWS {
-        assert!(crate::scenarios::of_name(name).is_some(), "{name}");
+        assert!(scenarios::of_name(name).is_some(), "{name}");
     }
 }
