@@ -19,6 +19,9 @@ use crate::http::Connection;
 /// How long an answer may take before the connection is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Longer than a crowd that comes at once takes until all of it is answered.
+const LATEST: Duration = Duration::from_secs(30);
+
 /// How long a rate counts as steady.
 const STEP: Duration = Duration::from_millis(10);
 
@@ -30,12 +33,14 @@ pub(crate) struct Asked {
     pub(crate) method: &'static str,
     pub(crate) path: String,
     pub(crate) body: Vec<u8>,
+    /// How long after it was due a request may still be sent; a connection that is behind by more leaves it out, as an error.
+    pub(crate) latest: Duration,
 }
 
 impl Asked {
     /// A GET of the lab's app.
     pub(crate) fn get(address: SocketAddr, path: &str) -> Self {
-        Self { address, host: HOST.to_owned(), method: "GET", path: path.to_owned(), body: Vec::new() }
+        Self { address, host: HOST.to_owned(), method: "GET", path: path.to_owned(), body: Vec::new(), latest: LATEST }
     }
 }
 
@@ -136,6 +141,11 @@ fn one(asked: &Asked, start: Instant, offset: f64, of: f64, rate: Rate<'_>) -> N
     let mut next = next_due(Duration::ZERO, offset * of, rate);
     while let Some(due) = next {
         thread::sleep((start + due).saturating_duration_since(Instant::now()));
+        if start.elapsed() > due + asked.latest {
+            *noted.errors.entry("not sent in time".to_owned()).or_default() += 1;
+            next = next_due(due, of, rate);
+            continue;
+        }
         match ask(asked, &mut connection) {
             Ok(status) if status < 400 => noted.answer(due, Instant::now().saturating_duration_since(start + due)),
             Ok(status) => *noted.errors.entry(format!("status {status}")).or_default() += 1,

@@ -9,7 +9,7 @@ const WIDTH: f64 = 860.0;
 const PANEL: f64 = 230.0;
 const LEFT: f64 = 70.0;
 const RIGHT: f64 = 20.0;
-const TOP: f64 = 56.0;
+const TOP: f64 = 64.0;
 const GAP: f64 = 46.0;
 const TICKS: f64 = 5.0;
 
@@ -33,7 +33,8 @@ pub(super) fn draw(results: &Results, plot: &Plot) -> String {
         let lines = lines(results, panel, &names);
         let y_max = nice(lines.iter().flat_map(|(_, points)| points.iter()).map(|(_, y)| *y).fold(0.0, f64::max));
         axes(&mut svg, top, x_max, y_max, panel.y, plot.x);
-        for (colour, points) in lines {
+        // The first contender's is drawn last, above the others where they are the same.
+        for (colour, points) in lines.into_iter().rev() {
             let mut path = String::new();
             for (x, y) in points {
                 let at_x = LEFT + x / x_max * (WIDTH - LEFT - RIGHT);

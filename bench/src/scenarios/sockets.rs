@@ -20,10 +20,18 @@ pub(crate) const SCENARIO: Scenario = Scenario {
         x: "idle sockets",
         panels: &[Panel { series: "memory, MB", y: "memory of the proxy, MB" }],
     }],
-    remarks: &[(
-        "CPU a round trip",
-        "not broken down: user and kernel time, system calls and wake-ups of a round trip come next",
-    )],
+    remarks: &[
+        ("CPU a round trip", "not broken down: user and kernel time, system calls and wake-ups of a round trip come next"),
+        (
+            "a round trip,",
+            "32 sockets speak as fast as they are answered, on two cores with the app and the load; the CPU a round trip is within it",
+        ),
+        (
+            "memory of an idle socket",
+            "what a tunnel keeps: two registrations with the kernel, its frame trackers, who its client is; the picture has it against their \
+             number. Smaller or fewer of them is what changes it",
+        ),
+    ],
 };
 
 /// Idle sockets, each time memory is looked at; the last is all of them.

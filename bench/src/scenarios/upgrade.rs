@@ -27,7 +27,13 @@ pub(crate) const SCENARIO: Scenario = Scenario {
             Panel { series: "memory, MB", y: "memory of all the proxy's processes, MB" },
         ],
     }],
-    remarks: &[],
+    remarks: &[
+        ("a request,", "the proxy's CPU a request is within each of them; see 'http'"),
+        (
+            "memory",
+            "not broken down: tables, pools and threads' stacks of a process that idles come first, and after an upgrade there are two",
+        ),
+    ],
 };
 
 const SOCKETS: u32 = 1_000;

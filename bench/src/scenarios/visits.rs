@@ -19,7 +19,10 @@ pub(crate) const COLD: Scenario = Scenario {
     measure: cold,
     rounds: 3,
     plots: &[],
-    remarks: &[("CPU of the proxy", "not broken down; a visitor makes four requests, and 'http' says what one costs")],
+    remarks: &[
+        ("CPU of the proxy", "not broken down; a visitor makes four requests, and 'http' says what one costs"),
+        ("until live data,", "four requests one after the other, each with the proxy's CPU within it; see 'http'"),
+    ],
 };
 
 /// By the means that each has: Karman drains the old release at the pace that the new one admits; the others are given the new

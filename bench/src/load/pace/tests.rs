@@ -54,3 +54,14 @@ fn as_many_are_due_as_the_rate_says_while_it_grows_too() {
     let grown = due(&|at| (at < all).then_some(1.0 + 1_000.0 * at.as_secs_f64()));
     assert!((1_980..=2_020).contains(&grown), "{grown}");
 }
+
+#[test]
+fn a_request_that_could_not_be_sent_in_time_is_an_error_and_holds_nothing_up() {
+    let asked = Asked { latest: Duration::from_millis(100), ..Asked::get(serve(0, Duration::from_millis(600)), "/") };
+    let start = Instant::now();
+    let noted = steady(&asked, 1, 100.0, Duration::from_millis(400));
+    assert!(start.elapsed() < Duration::from_secs(5));
+    // The first was sent and answered late; the others were due more than 100 ms before the connection was free.
+    assert_eq!((noted.answered(), noted.errors.get("not sent in time").copied().unwrap_or(0)), (1, noted.failed()));
+    assert!((38..=40).contains(&noted.failed()), "{}", noted.failed());
+}
