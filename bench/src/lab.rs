@@ -1,5 +1,8 @@
 //! A run of the lab: every contender has its turn in every round, one after the other.
 
+#[cfg(test)]
+mod tests;
+
 mod reading;
 mod scenario;
 
@@ -25,24 +28,40 @@ pub(crate) struct Plan {
     pub(crate) out: PathBuf,
 }
 
+/// A whole run takes less than half an hour: a further round is not begun after this, where nobody asked for a number of rounds.
+const LAST_BEGINS: Duration = Duration::from_secs(25 * 60);
+
 /// Runs these scenarios and writes their results; how many contenders failed?
 ///
 /// All of them have their first round, then those that have more their second: what a machine does differently ten minutes later is
 /// within the spread.
 pub(crate) fn run(scenarios: &[&'static Scenario], plan: &Plan) -> io::Result<usize> {
+    let start = Instant::now();
     let mut runs: Vec<Run> = scenarios.iter().map(|scenario| Run::new(scenario, plan)).collect();
-    let most = runs.iter().map(|run| run.results.rounds).max().unwrap_or(0);
+    let most = runs.iter().map(|run| run.wanted).max().unwrap_or(0);
     for round in 1..=most {
-        for run in runs.iter_mut().filter(|run| round <= run.results.rounds) {
-            run.one_round(round, plan)?;
+        for run in runs.iter_mut().filter(|run| round <= run.wanted) {
+            if may_begin(round, start.elapsed(), plan) {
+                run.one_round(round, plan)?;
+            } else {
+                println!("{}, round {round} of {}: left out, the run has taken {LAST_BEGINS:?}", run.scenario.name, run.wanted);
+            }
         }
     }
+    runs.iter().for_each(Run::tell);
     Ok(runs.iter().map(|run| run.results.failed.len()).sum())
+}
+
+/// Pure: every scenario has its first round, and as many as somebody asked for.
+fn may_begin(round: u32, since_start: Duration, plan: &Plan) -> bool {
+    round == 1 || plan.rounds.is_some() || since_start < LAST_BEGINS
 }
 
 /// A scenario on its way.
 struct Run {
     scenario: &'static Scenario,
+    /// Rounds.
+    wanted: u32,
     took: Duration,
     results: Results,
 }
@@ -55,13 +74,13 @@ impl Run {
             machine: Machine::here(),
             versions: Vec::new(),
             scale: plan.scale,
-            rounds: plan.rounds.unwrap_or(scenario.rounds),
+            rounds: 0,
             seconds: 0,
             left_out: Vec::new(),
             failed: Vec::new(),
             turns: Vec::new(),
         };
-        Self { scenario, took: Duration::ZERO, results }
+        Self { scenario, wanted: plan.rounds.unwrap_or(scenario.rounds), took: Duration::ZERO, results }
     }
 
     /// Every contender has its turn.
@@ -69,8 +88,9 @@ impl Run {
     /// One that is not installed is left out. One that fails has no further turn, and the others go on: a whole run is long.
     /// The results name both.
     fn one_round(&mut self, round: u32, plan: &Plan) -> io::Result<()> {
-        let (start, rounds) = (Instant::now(), self.results.rounds);
-        println!("{}, round {round} of {rounds}: {}", self.scenario.name, self.scenario.question);
+        let (start, rounds) = (Instant::now(), self.wanted);
+        self.results.rounds = round;
+        println!("{}, round {round} of {rounds}", self.scenario.name);
         for &kind in self.scenario.contenders.iter().filter(|kind| plan.wants(**kind)) {
             let name = kind.name();
             if self.results.left_out.iter().chain(&self.results.failed).any(|(out, _)| out == name) {
@@ -95,11 +115,13 @@ impl Run {
         self.results.seconds = whole_seconds(self.took);
         self.results.versions = versions(&self.results.turns);
         self.results.write(&plan.out, self.scenario.plots)?;
-        if round == rounds {
-            print!("{}", self.results.table(self.scenario.remarks));
-        }
-        println!("  {} s\n", whole_seconds(start.elapsed()));
+        println!("  {} s", whole_seconds(start.elapsed()));
         Ok(())
+    }
+
+    fn tell(&self) {
+        print!("\n{}: {}\n{}", self.scenario.name, self.scenario.question, self.results.table(self.scenario.remarks));
+        println!("  {} rounds in {} s", self.results.rounds, self.results.seconds);
     }
 }
 

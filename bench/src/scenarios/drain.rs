@@ -17,7 +17,7 @@ pub(crate) const SCENARIO: Scenario = Scenario {
                And when the proxy was upgraded before?",
     contenders: &[Kind::Karman],
     measure,
-    rounds: 2,
+    rounds: 1,
     plots: &[Plot {
         file: "closes",
         title: "A drain of 2,000 sockets at 200 a second",

@@ -17,7 +17,7 @@ pub(crate) const SCENARIO: Scenario = Scenario {
     question: "1,000 sockets and 1,000 requests a second through 16 changes of the configuration and an upgrade of the proxy: what breaks?",
     contenders: &[Kind::Karman, Kind::Haproxy, Kind::Nginx],
     measure,
-    rounds: 2,
+    rounds: 1,
     plots: &[Plot {
         file: "sockets",
         title: "16 changes of the configuration from second 2 on, one every half second; Karman is upgraded at 11",
