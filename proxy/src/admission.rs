@@ -3,15 +3,21 @@
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::collections::VecDeque;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::balance::warmth;
 use crate::exchange::Exchange;
 use crate::table::App;
+use crate::vitals::lock;
 
-/// Those that come after a calm are let in at once, up to the share of this time: 50 go at once, 50,000 do not.
-const BURST: Duration = Duration::from_millis(250);
+/// Longer than the second that a rate is about, so that a socket which is late for its moment does not
+/// come within a second of one too many.
+const WINDOW: Duration = Duration::from_millis(1_020);
+/// A herd goes in over this part of a second, evenly; the rest is what a socket may be late by without
+/// making the herd later than its size over the rate.
+const SPREAD: Duration = Duration::from_millis(750);
 
 /// How many new sockets the app's instances take a second, together; 0 for any number, `None` while
 /// there is none to take them. A newborn takes as small a part as of everything else.
@@ -25,43 +31,72 @@ pub fn takes_per_second(app: &App) -> Option<f64> {
     (!warmths.is_empty()).then(|| warmths.iter().sum::<f64>() * f64::from(app.wire.limits.sockets_per_second))
 }
 
-/// When an instance takes its next socket, were there no burst.
+/// When an instance takes its next socket. Within no second are there more moments than the rate.
 ///
 /// Whoever comes gets its own moment, in the order of coming: there is no queue to hold, and nobody
-/// has to be woken but by its own timer (the generic cell rate algorithm).
+/// has to be woken but by its own timer.
 #[derive(Debug, Default)]
-pub struct Admission(AtomicU64);
+pub struct Admission(Mutex<Booked>);
+
+/// The moments of the last window, in order: those that a next one has to keep clear of.
+#[derive(Debug, Default)]
+struct Booked(VecDeque<Duration>);
 
 impl Admission {
-    /// Whether nothing that was booked is still to come.
-    pub fn is_idle(&self, now: Duration) -> bool {
-        Duration::from_micros(self.0.load(Relaxed)) <= now
-    }
-
     /// Books a place, and says how long it is until then. `None`, and nothing booked, if that is longer
     /// than the caller would wait. `per_second` of 0 is no limit. Times are of a monotonic clock.
     pub fn book(&self, now: Duration, per_second: f64, patience: Duration) -> Option<Duration> {
         if per_second <= 0.0 {
             return Some(Duration::ZERO);
         }
-        let mut wait = None;
-        let book = |next: u64| {
-            let (next, until) = place(Duration::from_micros(next), now, Duration::from_secs_f64(1.0 / per_second));
-            wait = (until <= patience).then_some(until);
-            wait.and_then(|_| u64::try_from(next.as_micros()).ok())
-        };
-        let _ = self.0.fetch_update(Relaxed, Relaxed, book);
-        wait
+        let mut booked = lock(&self.0);
+        let rate = Rate::new(per_second);
+        let due = booked.next(now, rate);
+        let wait = due.saturating_sub(now);
+        (wait <= patience).then(|| {
+            booked.add(due, rate);
+            wait
+        })
     }
 
-    /// How long one that comes now would have to wait.
+    /// How far ahead moments are booked.
     pub fn backlog(&self, now: Duration) -> Duration {
-        Duration::from_micros(self.0.load(Relaxed)).saturating_sub(now + BURST)
+        lock(&self.0).0.back().map_or(Duration::ZERO, |last| last.saturating_sub(now))
     }
 }
 
-/// When the one after is due, and how long this one has to wait.
-fn place(next: Duration, now: Duration, interval: Duration) -> (Duration, Duration) {
-    let due = next.max(now);
-    (due + interval, due.saturating_sub(now + BURST))
+/// So many within a window, and one after the other.
+#[derive(Clone, Copy, Debug)]
+struct Rate {
+    most: usize,
+    window: Duration,
+    between: Duration,
+}
+
+impl Rate {
+    fn new(per_second: f64) -> Self {
+        // Truncation is meant: half a socket a second more than allowed is more than allowed.
+        let most = (per_second as usize).max(1);
+        let windows = if per_second < 1.0 { 1.0 / per_second.max(PER_SECOND_MIN) } else { 1.0 };
+        let window = WINDOW.mul_f64(windows);
+        Self { most, window, between: SPREAD.mul_f64(windows) / u32::try_from(most).unwrap_or(u32::MAX) }
+    }
+}
+
+/// Below one a day a rate is as good as this one, and no time overflows.
+const PER_SECOND_MIN: f64 = 1.0 / 86_400.0;
+
+impl Booked {
+    fn next(&self, now: Duration, rate: Rate) -> Duration {
+        let after_last = self.0.back().map_or(now, |last| *last + rate.between);
+        let one_too_many = self.0.len().checked_sub(rate.most).and_then(|before| self.0.get(before));
+        now.max(after_last).max(one_too_many.map_or(now, |before| *before + rate.window))
+    }
+
+    fn add(&mut self, due: Duration, rate: Rate) {
+        while self.0.front().is_some_and(|first| *first + rate.window <= due) {
+            self.0.pop_front();
+        }
+        self.0.push_back(due);
+    }
 }

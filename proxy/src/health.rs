@@ -29,6 +29,8 @@ use crate::vitals::{InstanceVitals, lock};
 const QUARANTINE_MAX: Duration = Duration::from_secs(30);
 /// How often the instances of an app that is down are asked whether they are back.
 const DOWN_RECHECK: Duration = Duration::from_millis(500);
+/// The same while clients are held, who wait for nothing else.
+const HELD_RECHECK: Duration = Duration::from_millis(50);
 /// A watch that found nothing wrong with the connection gives up after this.
 const RECHECK_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a connection must last to show that somebody keeps it.
@@ -203,7 +205,9 @@ impl Health {
             // Looked up anew each time: the app may be gone, or its instance moved elsewhere.
             let Some(app) = self.apps.pin().get(id.as_str()).filter(|app| app.has(vitals)).cloned() else { return };
             let wait = if app.vitals.is_down() {
-                DOWN_RECHECK.mul_f64(jitter(fastrand::f64()))
+                let is_awaited = app.vitals.held.load(Relaxed) > 0;
+                let recheck = if is_awaited { HELD_RECHECK } else { DOWN_RECHECK };
+                recheck.mul_f64(jitter(fastrand::f64()))
             } else {
                 quarantine(vitals.failures.load(Relaxed), fastrand::f64())
             };

@@ -28,6 +28,8 @@ use crate::vitals::{ClosedBy, lock};
 
 /// How often some are closed.
 const TICK: Duration = Duration::from_millis(50);
+/// A tick that came late closes no more than this one's share: what was missed is not made up in a crowd.
+const TICK_MAX: Duration = Duration::from_millis(200);
 /// How often the open sockets are put in the order of their age.
 const LIST_EVERY: Duration = Duration::from_secs(1);
 /// An order is far smaller; a larger file is something else.
@@ -133,7 +135,8 @@ impl Leave {
         loop {
             tick.tick().await;
             let Some(Standing { drain, from_millis }) = lock(&self.standing).clone() else { return };
-            due += f64::from(drain.order.sockets_per_second) * last.elapsed().as_secs_f64() * jitter(fastrand::f64());
+            due +=
+                f64::from(drain.order.sockets_per_second) * last.elapsed().min(TICK_MAX).as_secs_f64() * jitter(fastrand::f64());
             last = Instant::now();
             if listed.is_none_or(|at: Instant| at.elapsed() >= LIST_EVERY) {
                 oldest = VecDeque::from(tunnels.oldest());

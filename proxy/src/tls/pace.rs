@@ -5,24 +5,26 @@ use std::hash::Hash;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::admission::Admission;
 use crate::vitals::lock;
 
 /// Keys remembered at once. When so many are busy, the rest share one rate.
 const KEYS_MAX: usize = 16_384;
 
+/// Those that come after a calm are let in at once, up to the share of this time.
+const BURST: Duration = Duration::from_millis(250);
+
 /// The rates of all keys.
 #[derive(Debug)]
 pub(super) struct Paces<K> {
     per_second: f64,
-    busy: Mutex<HashMap<K, Admission>>,
-    others: Admission,
+    busy: Mutex<HashMap<K, Turns>>,
+    others: Mutex<Turns>,
 }
 
 impl<K: Eq + Hash> Paces<K> {
     /// 0 is no limit.
     pub(super) fn new(per_second: f64) -> Self {
-        Self { per_second, busy: Mutex::default(), others: Admission::default() }
+        Self { per_second, busy: Mutex::default(), others: Mutex::default() }
     }
 
     /// Books the next turn of this key, and says how long it is until then. `None`, and nothing
@@ -33,12 +35,34 @@ impl<K: Eq + Hash> Paces<K> {
         }
         let mut busy = lock(&self.busy);
         if busy.len() >= KEYS_MAX && !busy.contains_key(&key) {
-            busy.retain(|_, admission| !admission.is_idle(now));
+            busy.retain(|_, turns| !turns.is_idle(now));
             if busy.len() >= KEYS_MAX {
-                return self.others.book(now, self.per_second, patience);
+                return lock(&self.others).book(now, self.per_second, patience);
             }
         }
         busy.entry(key).or_default().book(now, self.per_second, patience)
+    }
+}
+
+/// When the next turn of a key is, were there no burst (the generic cell rate algorithm).
+#[derive(Debug, Default)]
+struct Turns {
+    next: Duration,
+}
+
+impl Turns {
+    /// Whether nothing that was booked is still to come.
+    fn is_idle(&self, now: Duration) -> bool {
+        self.next <= now
+    }
+
+    fn book(&mut self, now: Duration, per_second: f64, patience: Duration) -> Option<Duration> {
+        let due = self.next.max(now);
+        let wait = due.saturating_sub(now + BURST);
+        (wait <= patience).then(|| {
+            self.next = due + Duration::from_secs_f64(1.0 / per_second);
+            wait
+        })
     }
 }
 

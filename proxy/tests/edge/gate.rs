@@ -77,12 +77,12 @@ async fn a_herd_of_raw_sockets_is_let_in_at_the_apps_rate_and_nobody_is_accepted
         }
     }
     times.sort();
-    for second in times.windows(PER_SECOND * 3 / 2 + 2) {
+    for second in times.windows(PER_SECOND * 5 / 4 + 1) {
         let took = *second.last().unwrap() - second[0];
         assert!(took > Duration::from_millis(950), "{} sockets were let in within {took:?}", second.len());
     }
-    // 8 s at the rate, and the first few at once; the others were told at once that it would take too long.
-    assert!((150..=185).contains(&times.len()), "{} were let in, {refused} refused", times.len());
+    // 8 s at the rate; the others were told at once that it would take too long.
+    assert!((150..=161).contains(&times.len()), "{} were let in, {refused} refused", times.len());
     assert_eq!(edge.admin("GET", "/v1/status", "").await.json()["tunnels"], times.len());
 }
 
