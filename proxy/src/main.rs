@@ -6,6 +6,12 @@ use std::time::Duration;
 
 use clap::Parser;
 use karman_proxy::{server, settings};
+use tikv_jemallocator::Jemalloc;
+
+/// What is freed goes back to the system, so that what the process holds says what it uses: the C library's
+/// allocator keeps what a flood of connections took, and the edge would go on as if it were full.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Carries sticky HTTP, WebSocket, SockJS and DDP traffic to app instances.
 #[derive(Debug, Parser)]
