@@ -75,7 +75,7 @@ fn must_go(connection: &Connection, level: Level, is_first: bool, since: Instant
         Level::Calm => false,
         _ if connection.ends().is_over_share() => true,
         Level::Tight => false,
-        Level::Full => is_first && since.elapsed() >= SILENCE_MAX,
+        Level::Full | Level::Spent => is_first && since.elapsed() >= SILENCE_MAX,
     }
 }
 

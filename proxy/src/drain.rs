@@ -25,7 +25,7 @@ use crate::processes::Processes;
 use crate::processes::wire::{Report, Which};
 use crate::table::{App, Apps, Change, Instance};
 use crate::tunnel::{Tunnel, Tunnels, close_silent};
-use crate::vitals::{InstanceVitals, lock};
+use crate::vitals::{ClosedBy, InstanceVitals, lock};
 
 /// How often some are closed. Short enough that a client meets no crowd of others.
 const TICK: Duration = Duration::from_millis(50);
@@ -166,7 +166,7 @@ impl Drains {
             // Truncation is meant: what is left of a tunnel is closed in the next tick.
             let now = (due as usize).min(open.len() + elsewhere.tunnels);
             due = (due - now as f64).clamp(0.0, 1.0);
-            let here = close_silent(&mut open, now, leaving.left());
+            let here = close_silent(&mut open, now, leaving.left(), ClosedBy::Drain);
             if now > here {
                 self.processes.close(&leaving.of, now - here, leaving.left()).await;
             }

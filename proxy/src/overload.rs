@@ -5,6 +5,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fs;
 use std::sync::Arc;
@@ -12,14 +13,23 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use karman_contract::event::EventKind;
+use karman_contract::name::AppId;
 
+use crate::clock;
 use crate::edge::Edge;
 use crate::events::About;
+use crate::settings::Limits;
 use crate::table::App;
+use crate::tunnel::{Tunnel, close_silent};
+use crate::vitals::ClosedBy;
 
 const EVERY: Duration = Duration::from_millis(500);
 /// How far use has to fall before a level is left, so that it does not flap.
 const SLACK: f64 = 0.05;
+/// A tunnel in which nothing moved for so long is idle.
+const IDLE: Duration = Duration::from_secs(5);
+/// Idle tunnels that are closed at once, so 100 a second: their clients will be back.
+const CLOSED_AT_ONCE: usize = 50;
 
 /// How much of what there is to use is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,19 +40,38 @@ pub enum Level {
     Tight,
     /// And owners over their share get no more requests through; whoever connects has to speak at once.
     Full,
+    /// And their idle tunnels are closed, a few at a time.
+    Spent,
 }
 
 impl Level {
-    /// `used` is a ratio; `tight` and `full` are where the levels begin.
-    pub fn next(self, used: f64, tight: f64, full: f64) -> Self {
+    /// `used` is a ratio; each level begins at its mark.
+    pub fn next(self, used: f64, marks: Marks) -> Self {
         let reached = |level: Self, from: f64| used >= if self >= level { from - SLACK } else { from };
-        if reached(Self::Full, full) {
+        if reached(Self::Spent, marks.spent) {
+            Self::Spent
+        } else if reached(Self::Full, marks.full) {
             Self::Full
-        } else if reached(Self::Tight, tight) {
+        } else if reached(Self::Tight, marks.tight) {
             Self::Tight
         } else {
             Self::Calm
         }
+    }
+}
+
+/// Where the levels begin, as ratios.
+#[derive(Clone, Copy, Debug)]
+pub struct Marks {
+    pub tight: f64,
+    pub full: f64,
+    pub spent: f64,
+}
+
+impl Marks {
+    fn of(limits: &Limits) -> Self {
+        let ratio = |percent: usize| percent as f64 / 100.0;
+        Self { tight: ratio(limits.tight_percent), full: ratio(limits.full_percent), spent: ratio(limits.spent_percent) }
     }
 }
 
@@ -62,6 +91,21 @@ pub fn fair_share(mut used: Vec<usize>, budget: usize) -> usize {
     usize::MAX
 }
 
+/// How many idle sockets each owner gives, who has so many `(too many, idle)`, if no more than `most` are to
+/// be given together: those first who have most too many.
+pub fn who_gives(owners: &[(usize, usize)], most: usize) -> Vec<usize> {
+    let mut order: Vec<_> = owners.iter().enumerate().collect();
+    order.sort_by_key(|(_, (excess, _))| Reverse(*excess));
+    let mut left = most;
+    let mut gives = vec![0; owners.len()];
+    for (n, (excess, idle)) in order {
+        let count = (*excess).min(*idle).min(left);
+        left -= count;
+        gives[n] = count;
+    }
+    gives
+}
+
 /// Looks how much is used, and says who is over their share, for as long as the process lives.
 pub async fn watch(edge: Arc<Edge>) {
     let mut ticks = tokio::time::interval(EVERY);
@@ -71,15 +115,16 @@ pub async fn watch(edge: Arc<Edge>) {
         let limits = &edge.settings.limits;
         let connections = edge.connections() as f64 / limits.connections as f64;
         let memory = edge.memory.used_ratio();
-        let ratio = |percent: usize| percent as f64 / 100.0;
-        let used = connections.max(memory);
-        let level = before.next(used, ratio(limits.tight_percent), ratio(limits.full_percent));
+        let level = before.next(connections.max(memory), Marks::of(limits));
         if level == Level::Calm && before == Level::Calm {
             continue;
         }
-        judge(&edge, level, connections, memory);
+        let greedy = judge(&edge, level, connections, memory);
+        if level == Level::Spent {
+            close_idle_tunnels(&edge, greedy);
+        }
         if level > before {
-            let kind = if level == Level::Full { EventKind::LimitHit } else { EventKind::LimitNear };
+            let kind = if level >= Level::Full { EventKind::LimitHit } else { EventKind::LimitNear };
             let cause = format!("{:.0} % of connections, {:.0} % of memory", connections * 100.0, memory * 100.0);
             edge.events.tell(kind, About { cause: Some(cause), ..About::default() });
         }
@@ -88,8 +133,15 @@ pub async fn watch(edge: Arc<Edge>) {
     }
 }
 
-/// Marks the apps whose owners use more than their share.
-fn judge(edge: &Edge, level: Level, connections: f64, memory: f64) {
+/// An owner with more than a fair share, and more than the others.
+#[derive(Debug, Default)]
+struct Greedy {
+    excess: usize,
+    apps: Vec<AppId>,
+}
+
+/// Marks the apps whose owners use more than their share; gives those of these owners who have sockets to give.
+fn judge(edge: &Edge, level: Level, connections: f64, memory: f64) -> Vec<Greedy> {
     let table = edge.apps.pin();
     let mut by_owner: HashMap<&str, usize> = HashMap::new();
     let uses = |app: &App| app.vitals.connections.load(Relaxed) as usize + app.vitals.sockets.load(Relaxed) as usize;
@@ -101,12 +153,45 @@ fn judge(edge: &Edge, level: Level, connections: f64, memory: f64) {
     }
     let limits = &edge.settings.limits;
     let most = limits.connections * limits.tight_percent / 100;
+    let all: usize = by_owner.values().sum();
     // Memory has no owner. What is left of it is shared as the connections are.
-    let budget = if memory > connections { most.min(edge.connections() * limits.tight_percent / 100) } else { most };
+    let budget = if memory > connections { most.min(all * limits.tight_percent / 100) } else { most };
     let share = if level == Level::Calm { usize::MAX } else { fair_share(by_owner.values().copied().collect(), budget) };
+    // Who has no more than the others is asked to wait, but keeps the sockets it has.
+    let equal = all.div_ceil(by_owner.len().max(1));
+    let mut greedy: HashMap<&str, Greedy> = HashMap::new();
     for app in table.iter() {
-        let over = by_owner.get(app.wire.owner.as_str()).is_some_and(|used| *used > share);
-        app.vitals.over_share.store(over, Relaxed);
+        let owner = app.wire.owner.as_str();
+        let used = by_owner.get(owner).copied().unwrap_or_default();
+        app.vitals.over_share.store(used > share, Relaxed);
+        let excess = used.saturating_sub(share.max(equal));
+        if excess > 0 {
+            let owner = greedy.entry(owner).or_default();
+            owner.excess = excess;
+            owner.apps.push(app.id.clone());
+        }
+    }
+    greedy.into_values().collect()
+}
+
+/// Closes idle tunnels of these owners, those first that have been silent longest.
+fn close_idle_tunnels(edge: &Edge, mut greedy: Vec<Greedy>) {
+    let silent_since = clock::millis().saturating_sub(IDLE.as_secs() * 1_000);
+    let owner_of: HashMap<AppId, usize> =
+        greedy.iter_mut().enumerate().flat_map(|(n, owner)| owner.apps.drain(..).map(move |app| (app, n))).collect();
+    let mut idle: Vec<Vec<Arc<Tunnel>>> = greedy.iter().map(|_| Vec::new()).collect();
+    for tunnel in edge.tunnels.all() {
+        let Some(n) = owner_of.get(&tunnel.instance.app).copied() else { continue };
+        if !tunnel.is_open() {
+            // Given already: its client has not left yet.
+            greedy[n].excess = greedy[n].excess.saturating_sub(1);
+        } else if tunnel.moved_at() <= silent_since {
+            idle[n].push(tunnel);
+        }
+    }
+    let owners: Vec<_> = greedy.iter().zip(&idle).map(|(owner, idle)| (owner.excess, idle.len())).collect();
+    for (mut idle, count) in idle.into_iter().zip(who_gives(&owners, CLOSED_AT_ONCE)) {
+        close_silent(&mut idle, count, EVERY, ClosedBy::Limit);
     }
 }
 

@@ -64,6 +64,9 @@ mod leaving;
 /// Limits of an app, of a client and of the process.
 #[path = "edge/limits.rs"]
 mod limits;
+/// Memory that runs short.
+#[path = "edge/pressure.rs"]
+mod pressure;
 /// The process: settings, start from disk, stop, upgrade.
 #[path = "edge/process.rs"]
 mod process;

@@ -172,7 +172,7 @@ impl Previous {
     fn close(&self, of: Which, count: usize, within: Duration) -> Carried {
         let tunnels = &self.admin.edge.tunnels;
         let mut open = tunnels.of(|instance| of.is(instance));
-        crate::tunnel::close_silent(&mut open, count, within);
+        crate::tunnel::close_silent(&mut open, count, within, ClosedBy::Drain);
         let (left, in_flight) = held(&self.admin, &of);
         Carried { of, tunnels: left, in_flight, left_ms: None }
     }

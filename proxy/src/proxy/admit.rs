@@ -59,7 +59,7 @@ impl Proxy {
             return Ok(());
         }
         session.set_keepalive(None);
-        if *self.edge.level.borrow() == Level::Full { Err(Code::Overloaded) } else { Ok(()) }
+        if *self.edge.level.borrow() >= Level::Full { Err(Code::Overloaded) } else { Ok(()) }
     }
 
     fn keep_to_rate(&self, x: &Exchange, app: &App) -> Result<(), Code> {

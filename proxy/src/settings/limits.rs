@@ -86,6 +86,8 @@ limits! {
     tight_percent "tight_percent": usize = 80, 10..=100;
     /// ... and get no more requests through, and new connections have to say at once what they want.
     full_percent "full_percent": usize = 90, 10..=100;
+    /// ... and lose tunnels in which nothing moved for 5 s, 100 a second.
+    spent_percent "spent_percent": usize = 95, 10..=100;
     /// The memory that the process may use; 0: what its control group allows, or the machine has.
     memory_bytes "memory_bytes": usize = 0, 0..=1_125_899_906_842_624;
 

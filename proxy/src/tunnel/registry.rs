@@ -113,14 +113,14 @@ async fn close_over(mut tunnels: Vec<Arc<Tunnel>>, window: Duration, by: ClosedB
 
 /// Takes out and closes so many of these tunnels, to be gone within a time: those that have been silent
 /// longest have the least to lose. Says how many there were.
-pub fn close_silent(open: &mut Vec<Arc<Tunnel>>, count: usize, within: Duration) -> usize {
+pub fn close_silent(open: &mut Vec<Arc<Tunnel>>, count: usize, within: Duration, by: ClosedBy) -> usize {
     if count == 0 {
         return 0;
     }
     // The silent ones last, where they are taken from.
     open.sort_by_key(|tunnel| std::cmp::Reverse(tunnel.moved_at()));
     let rest = open.len().saturating_sub(count);
-    open.drain(rest..).map(|tunnel| tunnel.close(ClosedBy::Drain, within)).count()
+    open.drain(rest..).map(|tunnel| tunnel.close(by, within)).count()
 }
 
 impl Drop for Place {
