@@ -34,6 +34,8 @@ mod publishing;
 mod stores;
 #[path = "controllers/trying.rs"]
 mod trying;
+#[path = "controllers/unconfirmed.rs"]
+mod unconfirmed;
 #[path = "controllers/up.rs"]
 mod up;
 #[path = "controllers/verbs.rs"]

@@ -214,7 +214,14 @@ impl<T: Table> Held<T> {
         let table = self.live.pin();
         let Times { applied, saved, confirmed } = self.times();
         let hash = table.stamp().map(|_| table.hash().to_owned());
-        DocumentStatus { stamp: table.stamp(), hash, applied_at: applied, saved_at: saved, confirmed_at: confirmed }
+        DocumentStatus {
+            stamp: table.stamp(),
+            hash,
+            applied_at: applied,
+            saved_at: saved,
+            confirmed_at: confirmed,
+            unconfirmed: false,
+        }
     }
 
     fn unless_refused(&self, verdict: Verdict, table: &T, attempted: Stamp) -> Result<Applied, Refusal> {

@@ -2,10 +2,11 @@
 
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,16 +14,18 @@ use karman_contract::app::{Expect, HealthCheck};
 use karman_contract::code::Code;
 use karman_contract::event::EventKind;
 use karman_contract::name::{AppId, InstanceId};
+use pingora_error::ErrorType;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
+use self::trust::Trust;
 use crate::clock;
 use crate::events::{About, Events};
 use crate::live::Live;
 use crate::pick::absence;
 use crate::table::{App, Apps, Change, Instance};
-use crate::upstream::ask;
+use crate::upstream::{ask, is_reset};
 use crate::vitals::{InstanceVitals, lock};
 
 /// The longest quarantine.
@@ -56,6 +59,7 @@ pub fn jitter(chance: f64) -> f64 {
 pub struct Health {
     apps: Arc<Live<Apps>>,
     events: Arc<Events>,
+    trust: Mutex<Trust>,
 }
 
 /// An active check that runs until this is dropped.
@@ -73,8 +77,9 @@ impl Drop for RunningCheck {
 }
 
 impl Health {
-    pub fn new(apps: Arc<Live<Apps>>, events: Arc<Events>) -> Self {
-        Self { apps, events }
+    /// `trusted` is how long a table is good without a word from whoever publishes it.
+    pub fn new(apps: Arc<Live<Apps>>, events: Arc<Events>, trusted: Duration) -> Self {
+        Self { apps, events, trust: Mutex::new(Trust::new(trusted, clock::now())) }
     }
 
     /// A connection was made: whatever was held against the instance is forgotten.
@@ -95,6 +100,7 @@ impl Health {
     /// The instance is left alone for a while, unless it is the app's last: then it goes on being tried.
     pub fn connect_failed(self: &Arc<Self>, app: &App, id: &InstanceId, vitals: &Arc<InstanceVitals>, cause: &str) {
         vitals.failures.fetch_add(1, Relaxed);
+        self.failed_once(vitals);
         let others = app
             .instances
             .iter()
@@ -216,10 +222,15 @@ impl Health {
                 // The app went down meanwhile, or its document changed: the wait may be shorter now.
                 () = app.vitals.changed.notified(), if !app.vitals.is_down() => continue,
             }
+            // Asked again once the table is confirmed.
+            if vitals.is_given_up() {
+                continue;
+            }
             match tokio::time::timeout(RECHECK_TIMEOUT, TcpStream::connect(vitals.address)).await {
                 Ok(Ok(_)) => return self.connected(&app, instance, vitals),
                 _ => vitals.failures.fetch_add(1, Relaxed),
             };
+            self.failed_once(vitals);
         }
     }
 
@@ -237,9 +248,11 @@ impl Health {
                 let task = tokio::spawn(async move {
                     let mut failed = CHECKS_FAILED_MAX - 1;
                     while let Some(vitals) = vitals.upgrade() {
-                        let healthy = is_healthy(vitals.address, &name, &asked).await;
-                        failed = if healthy { 0 } else { failed + 1 };
-                        health.checked(&app, &id, &vitals, healthy, failed);
+                        if !vitals.is_given_up() {
+                            let healthy = health.ask(&vitals, &name, &asked).await;
+                            failed = if healthy { 0 } else { failed + 1 };
+                            health.checked(&app, &id, &vitals, healthy, failed);
+                        }
                         drop(vitals);
                         let interval = Duration::from_secs(asked.interval_seconds.into());
                         tokio::time::sleep(interval.mul_f64(jitter(fastrand::f64()))).await;
@@ -252,6 +265,24 @@ impl Health {
                 instance.vitals.checked(false, None);
             }
             (None, None) => {}
+        }
+    }
+
+    /// Whether the instance answers its check as it should.
+    async fn ask(&self, vitals: &InstanceVitals, host: &str, check: &HealthCheck) -> bool {
+        let timeout = Duration::from_secs(check.timeout_seconds.into());
+        match tokio::time::timeout(timeout, ask(vitals.address, host, &check.path)).await {
+            Ok(Ok(status)) => match &check.expect {
+                Expect::Any => true,
+                Expect::Statuses(statuses) => statuses.contains(&status),
+            },
+            Ok(Err(e)) => {
+                if *e.etype() == ErrorType::ConnectError || is_reset(&e) {
+                    self.failed_once(vitals);
+                }
+                false
+            }
+            Err(_) => false,
         }
     }
 
@@ -278,17 +309,6 @@ async fn is_alive(address: SocketAddr) -> bool {
     let Ok(Ok(mut stream)) = tokio::time::timeout(RECHECK_TIMEOUT, TcpStream::connect(address)).await else { return false };
     // No server speaks first over HTTP: silence is life.
     tokio::time::timeout(KEPT, stream.read(&mut [0])).await.is_err()
-}
-
-async fn is_healthy(address: SocketAddr, host: &str, check: &HealthCheck) -> bool {
-    let timeout = Duration::from_secs(check.timeout_seconds.into());
-    match tokio::time::timeout(timeout, ask(address, host, &check.path)).await {
-        Ok(Ok(status)) => match &check.expect {
-            Expect::Any => true,
-            Expect::Statuses(statuses) => statuses.contains(&status),
-        },
-        Ok(Err(_)) | Err(_) => false,
-    }
 }
 
 fn about(app: &AppId, instance: &InstanceId) -> About {

@@ -199,6 +199,10 @@ impl Scrape {
                 None => Ok(()),
             })
         })?;
+        let help = "Whether nobody has confirmed a document for so long that it is doubted: 0 or 1";
+        family(encoder, "karman_document_unconfirmed", help, MetricType::Gauge, |metric| {
+            gauge(metric, &[("document", DocumentName::Apps.as_str())], f64::from(admin.edge.health.is_unconfirmed()))
+        })?;
         family(encoder, "karman_document_refusals", "Changes refused, by document and error", MetricType::Counter, |metric| {
             lock(&admin.edge.counts.document_refusals)
                 .iter()

@@ -34,7 +34,7 @@ use crate::headers::{self, Hop, REQUEST_ID};
 use crate::info::ANSWER_BYTES_MAX;
 use crate::routing;
 use crate::sticky::{self, Bound};
-use crate::upstream::ConnectFailure;
+use crate::upstream::{ConnectFailure, is_reset};
 
 /// What an unread request body may cost before the connection is given up.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -215,6 +215,14 @@ impl ProxyHttp for Proxy {
         // A kept connection that the app closed as we reused it: an idempotent request may go again.
         let reset = matches!(e.etype(), ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed);
         let upstream = *e.esource() == pingora_error::ErrorSource::Upstream;
+        // A kept connection on which nothing was answered yet may have been closed just because it was idle.
+        if upstream
+            && (!reused || x.response_started)
+            && is_reset(&e)
+            && let Some(chosen) = &x.chosen
+        {
+            self.edge.health.failed_once(&chosen.in_flight.instance);
+        }
         let replayable = x.method.is_idempotent() && !session.as_ref().retry_buffer_truncated();
         let retry = reused && reset && upstream && replayable && !x.response_started && self.may_send_again(x);
         e.set_retry(retry);

@@ -79,6 +79,8 @@ pub async fn run(settings: Settings, upgrade: bool) -> Result<(), StartError> {
     let leaving = Arc::clone(&edge);
     tokio::spawn(async move { leaving.leave.run(&leaving.tunnels, &leaving.processes).await });
     tokio::spawn(overload::watch(Arc::clone(&edge)));
+    let doubting = Arc::clone(&edge);
+    tokio::spawn(Arc::clone(&edge.health).doubt(move || !doubting.is_draining()));
     let acceptors = Acceptors::new(clients, Arc::clone(&http), Arc::clone(&edge), stopped);
     if let Some(inherited) = &mut inherited {
         inherited.take().await.map_err(failed("take over from the running proxy"))?;
@@ -156,7 +158,7 @@ fn load(settings: Settings) -> Result<(Admin, Vec<Change>), StartError> {
     let tls = Tls::new(&settings.limits, Arc::clone(&keys.tickets)).map_err(|e| io::Error::other(e.to_string()));
     let access_log =
         AccessLog::open(&settings.log.access, settings.limits.access_log_lines).map_err(failed("open the access log"))?;
-    let health = Arc::new(Health::new(Arc::clone(&apps.held.live), Arc::clone(&events)));
+    let health = Arc::new(Health::new(Arc::clone(&apps.held.live), Arc::clone(&events), settings.limits.unconfirmed));
     let tunnels = Arc::new(Tunnels::default());
     let carriers = Carriers::start(settings.threads).map_err(failed("start the threads of tunnels"))?;
     let live = || Arc::clone(&apps.held.live);

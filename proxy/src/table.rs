@@ -41,7 +41,7 @@ pub struct Instance {
 impl Instance {
     /// Whether a client that was never here may be sent here.
     pub fn takes_new_clients(&self) -> bool {
-        self.state == InstanceState::Ready
+        self.state == InstanceState::Ready && !self.vitals.is_given_up()
     }
 
     /// Whether it takes new clients now.

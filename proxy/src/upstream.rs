@@ -53,3 +53,10 @@ pub async fn ask(address: SocketAddr, host: &str, path: &str) -> Result<u16, Box
         }
     }
 }
+
+/// Whether a connection ended in a reset, and not in an orderly way.
+pub fn is_reset(e: &pingora_error::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    let cause = e.root_cause().downcast_ref::<io::Error>();
+    cause.is_some_and(|e| matches!(e.kind(), ConnectionReset | ConnectionAborted | BrokenPipe))
+}

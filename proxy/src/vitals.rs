@@ -54,6 +54,7 @@ const CONNECT_MICROS_MAX: u64 = u32::MAX as u64;
 const QUARANTINED: u8 = 1;
 const CHECK_FAILS: u8 = 2;
 const CHECK_PENDING: u8 = 4;
+const GIVEN_UP: u8 = 8;
 
 impl InstanceVitals {
     pub fn new(app: AppId, id: InstanceId, address: SocketAddr) -> Self {
@@ -109,12 +110,12 @@ impl InstanceVitals {
     }
 
     pub fn usable(&self) -> bool {
-        self.flags.load(Relaxed) & (QUARANTINED | CHECK_FAILS) == 0
+        self.flags.load(Relaxed) & (QUARANTINED | CHECK_FAILS | GIVEN_UP) == 0
     }
 
     pub fn health(&self) -> Health {
         match self.flags.load(Relaxed) {
-            flags if flags & CHECK_FAILS != 0 => Health::Down,
+            flags if flags & (CHECK_FAILS | GIVEN_UP) != 0 => Health::Down,
             flags if flags & QUARANTINED != 0 => Health::Quarantined,
             flags if flags & CHECK_PENDING != 0 => Health::Unknown,
             _ => Health::Up,
@@ -124,6 +125,16 @@ impl InstanceVitals {
     /// Returns whether this changed anything.
     pub fn quarantine(&self, yes: bool) -> bool {
         self.set(QUARANTINED, yes)
+    }
+
+    /// Its address failed while nobody could say whose it is: it is not even tried, until somebody can.
+    /// Returns whether this changed anything.
+    pub fn give_up(&self, yes: bool) -> bool {
+        self.set(GIVEN_UP, yes)
+    }
+
+    pub fn is_given_up(&self) -> bool {
+        self.flags.load(Relaxed) & GIVEN_UP != 0
     }
 
     /// Notes what its active check says; `None` while it has not been answered yet or there is none.

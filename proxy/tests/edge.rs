@@ -82,6 +82,9 @@ mod telling;
 /// Tunnels between peers that are slow, rude or half gone.
 #[path = "edge/tunnels.rs"]
 mod tunnels;
+/// Addresses that fail while nobody confirms the apps.
+#[path = "edge/unconfirmed.rs"]
+mod unconfirmed;
 /// A second process that takes over.
 #[path = "edge/upgrades.rs"]
 mod upgrades;

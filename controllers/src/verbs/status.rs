@@ -73,6 +73,9 @@ fn document_line(document: Option<&DocumentStatus>, now: Timestamp) -> String {
         Some(at) => line.push_str(&format!(", confirmed {}", ago(at, now))),
         None => line.push_str(", not confirmed yet"),
     }
+    if document.unconfirmed {
+        line.push_str(": UNCONFIRMED, served on; no publisher is heard of, and addresses that fail are not used again");
+    }
     line
 }
 

@@ -41,9 +41,18 @@ impl Edge {
 
     /// Where clients come in, instead of a port that the system chooses.
     pub(crate) fn listen(&self, listen: &Value) {
+        self.set(|settings| settings["listen"] = listen.clone());
+    }
+
+    /// A limit of the proxy, before it starts.
+    pub(crate) fn limit(&self, name: &str, value: u64) {
+        self.set(|settings| settings["limits"][name] = value.into());
+    }
+
+    fn set(&self, change: impl FnOnce(&mut Value)) {
         let path = self.dir().join("edge.yaml");
         let mut settings: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-        settings["listen"] = listen.clone();
+        change(&mut settings);
         fs::write(path, settings.to_string()).unwrap();
     }
 

@@ -59,6 +59,13 @@ pub struct DocumentStatus {
     pub saved_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmed_at: Option<Timestamp>,
+    /// Of the apps: nobody has confirmed them for `limits.unconfirmed_seconds`. They are served on.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unconfirmed: bool,
+}
+
+fn is_false(yes: &bool) -> bool {
+    !yes
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -149,7 +156,7 @@ pub enum Health {
     Up,
     /// It refused or timed out lately; asked again soon.
     Quarantined,
-    /// Its active check fails.
+    /// Its active check fails, or its address failed while the apps were unconfirmed.
     Down,
     /// Its active check was not answered yet.
     Unknown,

@@ -128,3 +128,20 @@ fn every_row_of_bad_input_has_its_tests() {
         }
     }
 }
+
+#[test]
+fn every_name_of_the_environment_is_explained() {
+    let (readme, lab) = (root().join("README.md"), root().join("bench/README.md"));
+    let (readme, lab) = (fs::read_to_string(readme).unwrap(), fs::read_to_string(lab).unwrap());
+    let mut found = 0;
+    for (file, text) in sources().iter().filter(|(file, _)| file.contains("/src/")) {
+        for name in text.split('"').filter(|name| name.starts_with("KARMAN_")) {
+            if name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') {
+                found += 1;
+                let page = if name.starts_with("KARMAN_BENCH_") { &lab } else { &readme };
+                assert!(page.contains(&format!("`{name}`")), "{file} reads {name}, which no page explains");
+            }
+        }
+    }
+    assert!(found >= 7, "the names were found: {found}");
+}

@@ -15,7 +15,7 @@ use karman_contract::event::EventKind;
 use karman_contract::name::{AppId, InstanceId};
 use karman_contract::read::{Read, Unreadable};
 use karman_contract::status::{
-    AppCounts, AppStatus, AppsPage, CertificatesPage, Confirm, ConfirmAnswer, Health, InstanceStatus, Status,
+    AppCounts, AppStatus, AppsPage, CertificatesPage, Confirm, ConfirmAnswer, DocumentStatus, Health, InstanceStatus, Status,
 };
 
 use super::{Admin, follow};
@@ -50,8 +50,8 @@ impl Admin {
 
     fn answer_now(&self, call: Call) -> Reply {
         let answered = match (call.method.as_str(), call.path.as_str()) {
-            ("PUT", "/v1/apps") => self.put(&self.apps, call.body, |changes| self.follow(changes)),
-            ("PATCH", "/v1/apps") => self.patch(&self.apps, call.body, |changes| self.follow(changes)),
+            ("PUT", "/v1/apps") => self.confirming(self.put(&self.apps, call.body, |changes| self.follow(changes))),
+            ("PATCH", "/v1/apps") => self.confirming(self.patch(&self.apps, call.body, |changes| self.follow(changes))),
             ("PUT", "/v1/pages") => self.put(&self.pages, call.body, drop),
             ("PATCH", "/v1/pages") => self.patch(&self.pages, call.body, drop),
             ("PUT", "/v1/certificates") => self.put(&self.certificates, call.body, drop),
@@ -90,6 +90,14 @@ impl Admin {
             self.edge.drains.follow(change);
         }
         self.edge.processes.table_replaced();
+    }
+
+    /// Whoever made a change of the apps knows what they are.
+    fn confirming(&self, changed: Result<Reply, Refusal>) -> Result<Reply, Refusal> {
+        if changed.is_ok() {
+            self.edge.health.confirmed();
+        }
+        changed
     }
 
     /// Takes in a change of the apps that the current process passes on to this one, which was taken over
@@ -155,7 +163,13 @@ impl Admin {
             why: e.to_string(),
         })?;
         let agrees = |name, confirmed| match name {
-            DocumentName::Apps => self.apps.confirm(confirmed),
+            DocumentName::Apps => {
+                let agreed = self.apps.confirm(confirmed);
+                if agreed {
+                    self.edge.health.confirmed();
+                }
+                agreed
+            }
             DocumentName::Pages => self.pages.confirm(confirmed),
             DocumentName::Keys => self.keys.confirm(confirmed),
             DocumentName::Certificates => self.certificates.confirm(confirmed),
@@ -180,7 +194,7 @@ impl Admin {
             tunnels: processes.iter().map(|process| process.tunnels).sum(),
             bound: self.bound.clone(),
             documents: BTreeMap::from([
-                (DocumentName::Apps, self.apps.status()),
+                (DocumentName::Apps, DocumentStatus { unconfirmed: edge.health.is_unconfirmed(), ..self.apps.status() }),
                 (DocumentName::Pages, self.pages.status()),
                 (DocumentName::Certificates, self.certificates.status()),
                 (DocumentName::Keys, self.keys.status()),

@@ -113,6 +113,7 @@ impl HeldKeys {
             applied_at: state.times.applied,
             saved_at: state.times.saved,
             confirmed_at: state.times.confirmed,
+            unconfirmed: false,
         }
     }
 }

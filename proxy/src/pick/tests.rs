@@ -50,6 +50,18 @@ fn a_bound_client_stays_while_its_instance_can_serve() {
 }
 
 #[test]
+fn what_is_in_quarantine_is_better_than_nothing_and_what_was_given_up_is_not() {
+    let app = app("move", &[("ready", false), ("ready", true)]);
+    app.instances[1].vitals.give_up(true);
+    assert_eq!(chosen(&app, None, &[]), is("a", Stickiness::New));
+    assert_eq!(chosen(&app, Some(1), &[]), is("a", Stickiness::Moved), "not even for who is bound to it");
+    app.instances[0].vitals.give_up(true);
+    assert_eq!(chosen(&app, None, &[]), Err(Absence::Down));
+    app.instances[1].vitals.give_up(false);
+    assert_eq!(chosen(&app, Some(1), &[]), is("b", Stickiness::Hit));
+}
+
+#[test]
 fn a_draining_instance_keeps_its_clients_only_if_asked_to_and_takes_no_new_ones() {
     for (sticky, wanted) in [("keep", is("a", Stickiness::Hit)), ("move", is("b", Stickiness::Moved))] {
         let app = app(sticky, &[("draining", true), ("ready", true)]);

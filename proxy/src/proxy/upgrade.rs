@@ -31,7 +31,7 @@ use crate::failure::code_of;
 use crate::headers;
 use crate::table::App;
 use crate::tunnel::{Side, Terms, Tunnel};
-use crate::upstream::connect;
+use crate::upstream::{connect, is_reset};
 
 /// Interim answers that an app may send before it answers an upgrade.
 const INTERIM_ANSWERS_MAX: usize = 8;
@@ -74,7 +74,12 @@ impl Proxy {
         };
         let status = match timeout(first_byte_timeout(x), ask(&mut app, request)).await {
             Ok(Ok(status)) => status,
-            Ok(Err(e)) => return Err(stop(x, code_of(&e.into_up(), false).unwrap_or(Code::InstanceReset))),
+            Ok(Err(e)) => {
+                if let Some(chosen) = x.chosen.as_ref().filter(|_| is_reset(&e)) {
+                    self.edge.health.failed_once(&chosen.in_flight.instance);
+                }
+                return Err(stop(x, code_of(&e.into_up(), false).unwrap_or(Code::InstanceReset)));
+            }
             Err(_) => return Err(stop(x, Code::FirstByteTimeout)),
         };
         x.ms.first_byte = Some(x.started.elapsed());

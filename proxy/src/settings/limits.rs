@@ -96,6 +96,10 @@ limits! {
     /// How long a process that was taken over from goes on carrying its tunnels.
     tunnel_drain "tunnel_drain_seconds": Duration = 1_800, 0..=86_400;
 
+    /// How long the apps are taken to be true without a word from whoever publishes them. After that they
+    /// are unconfirmed, and an address that fails once is given up until they are confirmed.
+    unconfirmed "unconfirmed_seconds": Duration = 60, 1..=86_400;
+
     /// The largest body of a call on the admin socket.
     admin_body_bytes "admin_body_bytes": usize = 268_435_456, 1_048_576..=4_294_967_296;
     /// Connections to the admin socket open at once; every follower of the events holds one.
