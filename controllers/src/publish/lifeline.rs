@@ -6,7 +6,10 @@ use http_body_util::BodyExt as _;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-use crate::admin::Admin;
+use crate::admin::{Admin, AdminError};
+
+#[cfg(test)]
+mod tests;
 
 /// Something that cuts every line shall not make us run in circles.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -42,8 +45,14 @@ impl Lifeline {
 }
 
 async fn follow(admin: Admin) {
-    // The events themselves are for others. A proxy that gives none is looked at now and then anyway.
-    let Ok(answer) = admin.events(None).await else { return std::future::pending().await };
+    // The events themselves are for others.
+    let answer = match admin.events(None).await {
+        Ok(answer) => answer,
+        // It went away since it was last spoken to.
+        Err(AdminError::Gone(_)) => return,
+        // A proxy that gives none is looked at now and then anyway.
+        Err(_) => std::future::pending().await,
+    };
     let mut body = answer.into_body();
     while let Some(Ok(_)) = body.frame().await {}
 }
