@@ -60,8 +60,10 @@ pub struct Edge {
     pub slots: Arc<Semaphore>,
     /// Set once: the listeners are bound and the saved tables are live.
     pub ready: AtomicBool,
-    /// Set once: a connection without a request is closed.
+    /// Set once: a connection without a request is closed. A process that was taken over from waits before.
     pub closing: watch::Sender<bool>,
+    /// Rung when HTTP/2 connections are to end after their requests. Each is told by a GOAWAY.
+    pub farewell: watch::Sender<bool>,
     /// Set once: this process takes no more connections and is about to end.
     pub draining: AtomicBool,
 }

@@ -21,9 +21,9 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::clock;
+use crate::edge::Edge;
 use crate::health::jitter;
-use crate::processes::{Processes, millis};
-use crate::tunnel::Tunnels;
+use crate::processes::millis;
 use crate::vitals::{ClosedBy, lock};
 
 /// How often some are closed.
@@ -32,6 +32,8 @@ const TICK: Duration = Duration::from_millis(50);
 const TICK_MAX: Duration = Duration::from_millis(200);
 /// How often the open sockets are put in the order of their age.
 const LIST_EVERY: Duration = Duration::from_secs(1);
+/// How often HTTP/2 connections that came meanwhile are told to end.
+const FAREWELL_EVERY: Duration = Duration::from_secs(5);
 /// An order is far smaller; a larger file is something else.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
@@ -117,29 +119,35 @@ impl Leave {
     }
 
     /// Closes sockets while an order stands. Runs for the life of the process.
-    pub async fn run(&self, tunnels: &Tunnels, processes: &Processes) {
+    pub async fn run(&self, edge: &Edge) {
         loop {
             if !self.is_leaving() {
                 self.changed.notified().await;
             }
-            self.empty(tunnels, processes).await;
+            self.empty(edge).await;
         }
     }
 
-    /// Closes sockets until the order is taken back.
-    async fn empty(&self, tunnels: &Tunnels, processes: &Processes) {
+    /// Closes sockets until the order is taken back. HTTP/2 connections are told that they are to end as
+    /// soon as their requests are answered, as HTTP/1.1 is with each answer.
+    async fn empty(&self, edge: &Edge) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut due, mut last) = (0.0, Instant::now());
         let (mut oldest, mut listed) = (VecDeque::new(), None);
+        let mut told = None;
         loop {
             tick.tick().await;
             let Some(Standing { drain, from_millis }) = lock(&self.standing).clone() else { return };
             due +=
                 f64::from(drain.order.sockets_per_second) * last.elapsed().min(TICK_MAX).as_secs_f64() * jitter(fastrand::f64());
             last = Instant::now();
+            if told.is_none_or(|at: Instant| at.elapsed() >= FAREWELL_EVERY) {
+                edge.farewell.send_replace(true);
+                told = Some(last);
+            }
             if listed.is_none_or(|at: Instant| at.elapsed() >= LIST_EVERY) {
-                oldest = VecDeque::from(tunnels.oldest());
+                oldest = VecDeque::from(edge.tunnels.oldest());
                 listed = Some(last);
             }
             let now = clock::millis();
@@ -152,7 +160,7 @@ impl Leave {
             let after = Duration::from_secs(drain.order.after_seconds.into());
             if due >= 1.0 && now.saturating_sub(from_millis) >= millis(after) {
                 // Truncation is meant: what is left of a tunnel is closed in the next tick.
-                due -= processes.close_old(due as usize, after).await as f64;
+                due -= edge.processes.close_old(due as usize, after).await as f64;
             }
             // What was not used is not saved up: the pace is a limit, not a debt.
             due = due.min(1.0);

@@ -184,8 +184,13 @@ async fn serve(
     let mut connection = Box::new(Connection::of_client(socket, (ends.client, ends.local), slot, fresh, slowest));
     if connection.ends().is_http2() {
         connection.end_after(edge.settings.limits.head);
-        // Its streams are requests like any other; it ends when it is idle, or with a GOAWAY at `stop`.
-        http.process_new(connection, stop).await;
+        let mut farewell = edge.farewell.subscribe();
+        if *stop.borrow() {
+            // It was rung before this one could hear it.
+            farewell.mark_changed();
+        }
+        // Its streams are requests like any other; it ends when it is idle, or with a GOAWAY.
+        http.process_new(connection, &farewell).await;
         return;
     }
     let mut kept: Option<HttpPersistentSettings> = None;

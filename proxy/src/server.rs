@@ -77,7 +77,7 @@ pub async fn run(settings: Settings, upgrade: bool) -> Result<(), StartError> {
     let http = Arc::new(http(&edge));
     tokio::spawn(Arc::clone(&edge.tunnels).sweep());
     let leaving = Arc::clone(&edge);
-    tokio::spawn(async move { leaving.leave.run(&leaving.tunnels, &leaving.processes).await });
+    tokio::spawn(async move { leaving.leave.run(&leaving).await });
     tokio::spawn(overload::watch(Arc::clone(&edge)));
     let doubting = Arc::clone(&edge);
     tokio::spawn(Arc::clone(&edge.health).doubt(move || !doubting.is_draining()));
@@ -115,9 +115,12 @@ pub async fn run(settings: Settings, upgrade: bool) -> Result<(), StartError> {
     acceptors.pause().await;
     drop(acceptors);
     let _ = stop.send(true);
-    let _ = tokio::time::timeout(FIRST_REQUEST_TIMEOUT, first_requests(&edge)).await;
-    // From here on a connection that is idle is closed.
-    edge.closing.send_replace(true);
+    edge.farewell.send_replace(true);
+    if matches!(end, End::Stopped) {
+        let _ = tokio::time::timeout(FIRST_REQUEST_TIMEOUT, first_requests(&edge)).await;
+        // From here on a connection that is idle is closed.
+        edge.closing.send_replace(true);
+    }
     http.http_cleanup().await;
     end::drain(&edge, &end).await;
     edge.events.tell(EventKind::EdgeStopped, About::default());
@@ -188,6 +191,7 @@ fn load(settings: Settings) -> Result<(Admin, Vec<Change>), StartError> {
         slots: Arc::new(Semaphore::new(settings.limits.connections)),
         ready: AtomicBool::new(false),
         closing: watch::Sender::new(false),
+        farewell: watch::Sender::new(false),
         draining: AtomicBool::new(false),
         settings,
     };

@@ -20,6 +20,8 @@ use crate::vitals::ClosedBy;
 
 /// The part of the time that tunnels are closed over; the rest is for their last bytes.
 const CLOSING_SHARE: f64 = 0.9;
+/// How long a process that was taken over from waits for the next request on connections that are idle.
+const LINGER: Duration = Duration::from_secs(10);
 /// The longest that a process which was taken over from takes to close its tunnels at their apps' pace.
 const LEAVE_MAX: Duration = Duration::from_secs(600);
 
@@ -73,11 +75,13 @@ pub(super) async fn drain(edge: &Edge, end: &End) {
         End::TakenOver(previous) => tokio::select! {
             // What ends by itself within the time needs no closing.
             () = all_gone(edge) => return,
+            leave = linger(edge) => leave,
             () = sleep(edge.settings.limits.tunnel_drain) => Leave { within: None },
             leave = previous.told_to_leave() => leave,
             _ = term.recv() => Leave { within: Some(grace) },
         },
     };
+    edge.closing.send_replace(true);
     let closed = async {
         match leave.within {
             Some(within) => edge.tunnels.close_over(within.mul_f64(CLOSING_SHARE), ClosedBy::EdgeShutdown).await,
@@ -91,6 +95,14 @@ pub(super) async fn drain(edge: &Edge, end: &End) {
         // Told twice: somebody is in a hurry.
         _ = term.recv() => {}
     }
+}
+
+/// Serves connections that were kept: the next answer on each says that it is the last. One that is idle
+/// is closed after a while only, for a client may be sending on it right now. Never returns.
+async fn linger(edge: &Edge) -> Leave {
+    sleep(LINGER.min(edge.settings.limits.keepalive)).await;
+    edge.closing.send_replace(true);
+    std::future::pending().await
 }
 
 /// How long an app's instances take to take so many sockets; not less than the grace, of which there is enough.

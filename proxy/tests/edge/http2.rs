@@ -266,3 +266,33 @@ async fn an_answer_that_nobody_takes_on_http2_is_given_up() {
     }
     served.serves().await;
 }
+
+#[tokio::test]
+async fn an_http2_connection_is_told_to_go_when_an_edge_is_left_or_upgraded() {
+    const NO_ERROR: u32 = 0;
+    let mut served = Served::start("").await;
+    let ask = request("GET", "/", &[]);
+    // One that is there before, and one that comes meanwhile: both are served, and told.
+    let mut before = served.open().await;
+    before.send(HEADERS, END_HEADERS | END_STREAM, 1, &ask).await;
+    assert_eq!(before.outcome().await.unwrap().status(), 200);
+    assert_eq!(served.edge.admin("PUT", "/v1/drain", "{}").await.status, 200);
+    let told = before.outcome().await.expect("a GOAWAY");
+    assert_eq!((told.kind, told.code()), (GOAWAY, NO_ERROR), "{told:?}");
+    before.send(HEADERS, END_HEADERS | END_STREAM, 3, &ask).await;
+    assert_eq!(before.outcome().await.unwrap().status(), 200, "what was on its way is answered");
+    let mut meanwhile = served.open().await;
+    meanwhile.send(HEADERS, END_HEADERS | END_STREAM, 1, &ask).await;
+    assert_eq!(meanwhile.outcome().await.unwrap().status(), 200);
+    assert_eq!(meanwhile.outcome().await.expect("a GOAWAY").code(), NO_ERROR);
+    assert_eq!(served.edge.admin("DELETE", "/v1/drain", "").await.status, 200);
+
+    let mut upgraded = served.open().await;
+    upgraded.send(HEADERS, END_HEADERS | END_STREAM, 1, &ask).await;
+    assert_eq!(upgraded.outcome().await.unwrap().status(), 200);
+    let mut previous = served.edge.upgrade().await;
+    let told = upgraded.outcome().await.expect("a GOAWAY");
+    assert_eq!((told.kind, told.code()), (GOAWAY, NO_ERROR), "{told:?}");
+    drop((before, meanwhile, upgraded));
+    crate::rig::until("the old process goes", async || previous.try_wait().unwrap().is_some()).await;
+}
