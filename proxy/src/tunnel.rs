@@ -200,6 +200,8 @@ impl Tunnel {
 
     /// Carries bytes both ways until one side or the edge ends it.
     ///
+    /// What comes at its end is boxed: it is larger than all that an idle tunnel keeps.
+    ///
     /// Gives the client's socket back if the app's broke and the client, who does not know yet, may be kept.
     pub async fn carry(&self, client: Side, app: Side) -> (Closed, Option<Orphan>) {
         let may_keep = !self.terms.hold.is_zero();
@@ -233,7 +235,7 @@ impl Tunnel {
         let by = match ended {
             Some(by) => by,
             None => {
-                self.part(&mut inward, &mut outward, &mut client, &mut app).await;
+                Box::pin(self.part(&mut inward, &mut outward, &mut client, &mut app)).await;
                 noted(&self.told).unwrap_or(ClosedBy::Error)
             }
         };
@@ -254,7 +256,7 @@ impl Tunnel {
         // To the instance it is over; only its client may take longer to understand.
         self.leave_instance();
         if inward.is_open() {
-            see_off(client, self.reset_at()).await;
+            Box::pin(see_off(client, self.reset_at())).await;
         } else {
             let _ = client.shutdown().await;
         }

@@ -1,5 +1,8 @@
 //! An open tunnel in the books: counted, listed, and with its two lines in the access log.
 
+#[cfg(test)]
+mod tests;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -14,7 +17,7 @@ use crate::documents::Table;
 use crate::edge::Edge;
 use crate::exchange::Exchange;
 use crate::pick::Stickiness;
-use crate::tunnel::{Closed, Place, Side, Tunnel};
+use crate::tunnel::{Closed, Orphan, Place, Side, Tunnel};
 use crate::vitals::ClosedBy;
 
 /// A tunnel from its 101 on. It is out of the books when this is dropped, however that comes.
@@ -61,15 +64,19 @@ impl Open {
     pub(super) async fn carry(mut self, client: Side, app: Side) {
         let (closed, orphan) = self.tunnel.carry(client, app).await;
         self.closed = closed;
-        let Some(orphan) = orphan else { return };
+        if let Some(orphan) = orphan {
+            // Boxed: of a thousand tunnels few come here, and all would be as large.
+            Box::pin(self.outlive(orphan)).await;
+        }
+    }
+
+    /// The app's side broke under the tunnel: its client is kept if the instance has died, and let go if not.
+    async fn outlive(&self, orphan: Orphan) {
         let instance = &self.tunnel.instance;
-        let table = self.edge.apps.pin();
-        let Some(app) = table.get(instance.app.as_str()).cloned() else { return orphan.release().await };
-        drop(table);
+        let Some(app) = self.edge.apps.pin().get(instance.app.as_str()).cloned() else { return orphan.release().await };
         // An app that lives and closed this one socket meant it.
         if self.edge.health.has_died(&app, &instance.id, instance).await {
-            // Boxed: of a thousand tunnels few are ever held, and all would be as large.
-            Box::pin(hold(&self.edge, &app, &self.tunnel, orphan, self.tunnel.hold_max())).await;
+            hold(&self.edge, &app, &self.tunnel, orphan, self.tunnel.hold_max()).await;
         } else {
             orphan.release().await;
         }
