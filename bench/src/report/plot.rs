@@ -1,5 +1,8 @@
 //! Pictures of series over one axis, as SVG.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt::Write as _;
 
 use super::Results;
@@ -15,6 +18,14 @@ const TICKS: f64 = 5.0;
 
 /// Told apart by those who see colours differently too (Okabe and Ito).
 const COLOURS: [&str; 8] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#000000"];
+
+/// How the line of contender number `n` looks: those beyond the colours have dashes, and the first, which is looked for, is wider.
+fn stroke(n: usize) -> String {
+    let colour = COLOURS[n % COLOURS.len()];
+    let width = if n == 0 { 2.6 } else { 1.6 };
+    let dashes = if n < COLOURS.len() { "" } else { " stroke-dasharray=\"6 3\"" };
+    format!("stroke=\"{colour}\" stroke-width=\"{width}\"{dashes}")
+}
 
 pub(super) fn draw(results: &Results, plot: &Plot) -> String {
     let names = results.contenders();
@@ -34,29 +45,25 @@ pub(super) fn draw(results: &Results, plot: &Plot) -> String {
         let y_max = nice(lines.iter().flat_map(|(_, points)| points.iter()).map(|(_, y)| *y).fold(0.0, f64::max));
         axes(&mut svg, top, x_max, y_max, panel.y, plot.x);
         // The first contender's is drawn last, above the others where they are the same.
-        for (colour, points) in lines.into_iter().rev() {
+        for (n, points) in lines.into_iter().rev() {
             let mut path = String::new();
             for (x, y) in points {
                 let at_x = LEFT + x / x_max * (WIDTH - LEFT - RIGHT);
                 let at_y = top + PANEL - y.min(y_max) / y_max * PANEL;
                 let _ = write!(path, "{at_x:.1},{at_y:.1} ");
             }
-            let _ = writeln!(
-                svg,
-                "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.6\" points=\"{}\"/>",
-                path.trim_end()
-            );
+            let _ = writeln!(svg, "<polyline fill=\"none\" {} points=\"{}\"/>", stroke(n), path.trim_end());
         }
     }
     svg.push_str("</svg>\n");
     svg
 }
 
-/// The points of each contender that has this series, with its colour.
-fn lines<'r>(results: &'r Results, panel: &Panel, names: &[&str]) -> Vec<(&'static str, &'r [(f64, f64)])> {
+/// The points of each contender that has this series, with its number.
+fn lines<'r>(results: &'r Results, panel: &Panel, names: &[&str]) -> Vec<(usize, &'r [(f64, f64)])> {
     let of = |(n, name): (usize, &&str)| {
         let series = results.last(name)?.series(panel.series)?;
-        Some((COLOURS[n % COLOURS.len()], series.points.as_slice()))
+        Some((n, series.points.as_slice()))
     };
     names.iter().enumerate().filter_map(of).collect()
 }
@@ -64,14 +71,8 @@ fn lines<'r>(results: &'r Results, panel: &Panel, names: &[&str]) -> Vec<(&'stat
 fn legend(svg: &mut String, names: &[&str]) {
     let mut x = LEFT;
     for (n, name) in names.iter().enumerate() {
-        let colour = COLOURS[n % COLOURS.len()];
-        let _ = writeln!(
-            svg,
-            "<rect x=\"{x}\" y=\"32\" width=\"14\" height=\"4\" fill=\"{colour}\"/><text x=\"{}\" y=\"39\">{}</text>",
-            x + 18.0,
-            escaped(name)
-        );
-        x += 34.0 + name.len() as f64 * 7.5;
+        let _ = writeln!(svg, "<path d=\"M{x} 35h16\" {}/><text x=\"{}\" y=\"39\">{}</text>", stroke(n), x + 20.0, escaped(name));
+        x += 36.0 + name.len() as f64 * 7.5;
     }
 }
 
