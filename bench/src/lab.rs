@@ -29,7 +29,7 @@ pub(crate) struct Plan {
 }
 
 /// A whole run takes less than half an hour: a further round is not begun after this, where nobody asked for a number of rounds.
-const LAST_BEGINS: Duration = Duration::from_secs(25 * 60);
+const LAST_BEGINS: Duration = Duration::from_secs(27 * 60);
 
 /// Runs these scenarios and writes their results; how many contenders failed?
 ///
