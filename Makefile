@@ -22,8 +22,7 @@ test: build-tools test-tools
 bench: build-tools
 	@bench/peers/install.sh
 	$(CARGO) build --release --bins
-	target/release/karman-bench run
-	target/release/karman-bench headline
+	target/release/karman-bench run; ran=$$?; target/release/karman-bench headline && exit $$ran
 
 judges: build-tools
 	@proxy/tests/install-test-tools.sh

@@ -106,7 +106,9 @@ impl Run {
                 Ok(reading) => self.results.turns.push(Turned { contender: name.to_owned(), round, reading }),
                 Err(e) => {
                     println!("  failed: {name}: {e}");
-                    self.results.failed.push((name.to_owned(), format!("round {round}: {e}")));
+                    // What a peer said may be many lines; the page has one.
+                    let why = e.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+                    self.results.failed.push((name.to_owned(), format!("round {round}: {why}")));
                 }
             }
         }
