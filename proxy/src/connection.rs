@@ -30,7 +30,7 @@ use pingora_http::ResponseHeader;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 use tokio::net::TcpStream;
 
-use self::waiting::{ANSWER_TOO_SLOW, BODY_TOO_SLOW, Waiting};
+use self::waiting::{ANSWER_TOO_SLOW, Waiting};
 use crate::clock;
 use crate::exchange::Counted;
 use crate::framing::Framing;
@@ -39,7 +39,7 @@ use crate::socket::Socket;
 use crate::tls::Secured;
 use crate::vitals::{AppVitals, lock};
 
-pub use self::waiting::Fault;
+pub use self::waiting::{BODY_TOO_SLOW, Fault};
 
 /// Enough for a head, so that head and a small body leave in one packet.
 const WRITE_BUFFER: usize = 2_048;

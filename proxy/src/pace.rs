@@ -46,6 +46,14 @@ impl Pace {
         self.left = left.saturating_add(earned).min(self.slowest.grace);
     }
 
+    /// A piece has come that was waited for since the one before it, or that is the first. Says whether patience had ended by then.
+    pub fn came_too_slowly(&mut self, bytes: usize, now: u64) -> bool {
+        let late = self.wait(now) <= now;
+        self.moved(bytes, || now);
+        self.wait(now);
+        late
+    }
+
     /// A new message: with all its patience.
     pub fn start(&mut self) {
         *self = Self::new(self.slowest);

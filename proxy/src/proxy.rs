@@ -26,12 +26,14 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use crate::caller::{Caller, SockJsPart};
-use crate::connection::{Connection, Deadline, Ends, Fault};
+use crate::clock;
+use crate::connection::{BODY_TOO_SLOW, Connection, Deadline, Ends, Fault};
 use crate::edge::Edge;
 use crate::exchange::{Counted, Exchange};
 use crate::failure;
 use crate::headers::{self, Hop, REQUEST_ID};
 use crate::info::ANSWER_BYTES_MAX;
+use crate::pace::Pace;
 use crate::routing;
 use crate::sticky::{self, Bound};
 use crate::upstream::{ConnectFailure, is_reset};
@@ -62,6 +64,7 @@ impl ProxyHttp for Proxy {
         if session.is_http2() {
             // A stream whose window stays shut: its connection may be busy, so the connection's own pace does not see it.
             session.set_write_timeout(Some(self.edge.settings.limits.body_pause));
+            x.pace = Some(Pace::new(self.edge.settings.limits.slowest()));
         }
         if let Some(ends) = ends(session) {
             ends.hear();
@@ -151,6 +154,10 @@ impl ProxyHttp for Proxy {
         if allowed != 0 && x.bytes_in > allowed {
             return Err(stop(x, Code::BodyTooLarge));
         }
+        if x.pace.as_mut().is_some_and(|pace| pace.came_too_slowly(body.as_ref().map_or(0, Bytes::len), clock::millis())) {
+            x.why = Some(BODY_TOO_SLOW.why);
+            return Err(stop(x, BODY_TOO_SLOW.code));
+        }
         if end
             && !x.response_started
             && let Some(deadline) = deadline(session)
@@ -232,7 +239,7 @@ impl ProxyHttp for Proxy {
     async fn fail_to_proxy(&self, session: &mut Session, e: &Error, x: &mut Exchange) -> FailToProxy {
         let too_late = !x.response_started && x.chosen.is_some() && deadline(session).is_some_and(Deadline::passed);
         let fault = fault(session);
-        x.why = fault.map(|fault| fault.why);
+        x.why = fault.map(|fault| fault.why).or(x.why);
         let code = match x.code.or_else(|| fault.map(|fault| fault.code)) {
             Some(code) => Some(code),
             None if too_late => Some(Code::FirstByteTimeout),
@@ -246,8 +253,8 @@ impl ProxyHttp for Proxy {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         };
         let answered = failure::answer(&self.edge, session, x, code).await.unwrap_or(false);
-        if answered && !session.as_mut().is_body_done() {
-            // Closed with bytes unread, a connection is reset, and the answer may be lost with it.
+        if answered && !session.is_http2() && !session.as_mut().is_body_done() {
+            // Closed with bytes unread, a connection is reset, and the answer may be lost with it. A stream ends alone.
             let _ = tokio::time::timeout(DRAIN_TIMEOUT, session.as_mut().drain_request_body()).await;
         }
         FailToProxy { error_code: code.status(), can_reuse_downstream: answered && session.as_mut().is_body_done() }

@@ -18,7 +18,7 @@ pub struct Fault {
     pub why: &'static str,
 }
 
-pub(super) const BODY_TOO_SLOW: Fault = Fault { code: Code::RequestTimeout, why: "a body that came too slowly" };
+pub const BODY_TOO_SLOW: Fault = Fault { code: Code::RequestTimeout, why: "a body that came too slowly" };
 pub(super) const ANSWER_TOO_SLOW: Fault = Fault { code: Code::RequestTimeout, why: "an answer that was taken too slowly" };
 
 /// One direction of a connection.
