@@ -1,14 +1,14 @@
-"""Each judge says what is wrong, or nothing. `judges.py [PROGRAM]`: exit 0 when none found anything."""
+"""Each judge says what is wrong, or nothing. `judges.py [PROGRAM [JUDGE ...]]`: exit 0 when none found anything."""
 
 import asyncio
 import collections
+import concurrent.futures
 import http.client
 import json
 import os
 import pathlib
 import subprocess
 import sys
-import threading
 import time
 
 import kosoku
@@ -59,56 +59,54 @@ async def verdicts(port):
 
 
 def slow_attacks(program):
-    """One app is attacked, and another app's client measures."""
+    """One app is attacked, and another app's client measures; beside it the same attack on nginx, which tells what the attacker costs."""
+    print(f"  {'p99 of a bystander':20} {'at rest':>10} {'edge':>10} {'nginx':>10}   times rest  times nginx  connections")
     for name, arguments in ATTACKS.items():
         with Rig(program, {HOST: "pages.py", BYSTANDER: "pages.py"}) as rig:
-            rest = p99(latencies(rig, REST_SECONDS))
-            url = f"http://{HOST}:{rig.http}/"
-            attack = subprocess.Popen(
-                ["slowhttptest", *arguments, *CONNECTIONS, "-l", str(ATTACK_SECONDS), "-u", url, "-p", "5"],
-                stdout=subprocess.DEVNULL,
-            )
-            try:
-                most = Most(rig)
-                attacked = p99(latencies(rig, ATTACK_SECONDS))
-                connections = most.stop()
-            finally:
-                attack.kill()
-                attack.wait()
-        ratio = attacked / rest
-        print(f"  {name}: p99 {rest * 1e3:.2f} ms at rest, {attacked * 1e3:.2f} ms under attack, {ratio:.2f} times;", end=" ")
-        print(f"at most {connections} connections of the attacker's")
-        if connections == 0:
+            rest, _ = measured(rig, rig.http, None, REST_SECONDS)
+            edge, most = measured(rig, rig.http, arguments, ATTACK_SECONDS)
+        with Rig(program, {HOST: "pages.py", BYSTANDER: "pages.py"}) as rig:
+            beside, most_beside = measured(rig, rig.nginx(HOST), arguments, ATTACK_SECONDS)
+        ratio = edge / rest
+        figures = " ".join(f"{p99 * 1e3:7.2f} ms" for p99 in [rest, edge, beside])
+        print(f"  {name:20} {figures}   {ratio:10.2f}  {edge / beside:11.2f}  {most} and {most_beside}", flush=True)
+        if most == 0:
             yield f"{name}: nobody attacked"
         if ratio > P99_RATIO_MAX:
             yield f"{name}: the bystander's p99 is {ratio:.2f} times that at rest, at most {P99_RATIO_MAX} wanted"
 
 
-class Most:
-    """The most connections that clients had open at once, the bystander's not counted."""
+def measured(rig, port, attack, seconds):
+    """The p99 of a client of the edge while `port` is attacked, and the most connections that the attacker had open at once."""
+    # In a process of its own: what counts connections would be in its way.
+    with concurrent.futures.ProcessPoolExecutor(1) as bystander:
+        took = bystander.submit(latencies, rig.http, seconds)
+        if attack is None:
+            return p99(took.result()), 0
+        url = f"http://{HOST}:{port}/"
+        command = ["slowhttptest", *attack, *CONNECTIONS, "-l", str(ATTACK_SECONDS), "-u", url, "-p", "5"]
+        attacker = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            most = 0
+            while not took.done():
+                most = max(most, established(port))
+                time.sleep(1)
+        finally:
+            attacker.kill()
+            attacker.wait()
+        # The bystander has one, where the edge is attacked.
+        return p99(took.result()), most - (port == rig.http)
 
-    def __init__(self, rig):
-        self.most, self.running = 0, True
-        self.thread = threading.Thread(target=self.watch, args=[rig])
-        self.thread.start()
 
-    def watch(self, rig):
-        established, ours = "01", f"{rig.http:04X}"
-        while self.running:
-            lines = pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]
-            fields = [line.split() for line in lines]
-            count = sum(one[1].endswith(f":{ours}") and one[3] == established for one in fields)
-            self.most = max(self.most, count - 1)
-            time.sleep(1)
-
-    def stop(self):
-        self.running = False
-        self.thread.join()
-        return self.most
+def established(port):
+    """Connections at a port of ours."""
+    lines = pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]
+    fields = [line.split() for line in lines]
+    return sum(one[1].endswith(f":{port:04X}") and one[3] == "01" for one in fields)
 
 
-def latencies(rig, seconds):
-    connection = http.client.HTTPConnection("127.0.0.1", rig.http, timeout=30)
+def latencies(port, seconds):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     took, end = [], time.monotonic() + seconds
     while (start := time.monotonic()) < end:
         connection.request("GET", "/", headers={"host": BYSTANDER})
@@ -173,9 +171,10 @@ def tls(program):
             yield f"{what}:{why}"
 
 
-def main(program="target/release/karman-proxy"):
+def main(program="target/release/karman-proxy", *names):
     worst = 0
-    for judge in [metrics, websocket_cases, tls, slow_attacks]:
+    judges = [metrics, websocket_cases, tls, slow_attacks]
+    for judge in [judge for judge in judges if not names or judge.__name__ in names]:
         print(f"{judge.__name__}:", flush=True)
         found = list(judge(program))
         for line in found:

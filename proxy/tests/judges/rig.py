@@ -3,6 +3,7 @@
 import http.client
 import json
 import pathlib
+import shutil
 import socket
 import subprocess
 import sys
@@ -58,8 +59,14 @@ class Rig:
 
     def __exit__(self, *_):
         for process in self.processes:
-            process.kill()
-            process.wait()
+            # Not at once: nginx has workers to tell.
+            process.terminate()
+        for process in self.processes:
+            try:
+                process.wait(timeout=2)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
         self.folder.cleanup()
 
     def start(self):
@@ -84,6 +91,23 @@ log: {{access: {self.dir}/access.log, level: warn}}
         }
         self.put("apps", {"apps": apps})
         self.put("certificates", {"certificates": {"echo": self.certificate()}})
+
+    def nginx(self, host):
+        """Starts nginx before the app at this host, and says at which port."""
+        port, folder = free_port(), self.dir / "nginx"
+        folder.mkdir()
+        temporary = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"])
+        (folder / "nginx.conf").write_text(
+            f"""daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_processes auto;
+events {{ worker_connections 4096; }}
+http {{ access_log off; {temporary}
+server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ proxy_pass http://127.0.0.1:{self.apps[host]}; }} }} }}
+"""
+        )
+        # Where Debian puts it, users have no path to it.
+        self.spawn(shutil.which("nginx") or "/usr/sbin/nginx", "-e", folder / "error.log", "-p", folder, "-c", folder / "nginx.conf")
+        until("nginx listens", lambda: listens(port))
+        return port
 
     def spawn(self, *command):
         self.processes.append(subprocess.Popen(command))

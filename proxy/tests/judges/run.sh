@@ -18,6 +18,8 @@ install_packages() {
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
     command -v openssl >/dev/null || missing+=(openssl)
     command -v slowhttptest >/dev/null || missing+=(slowhttptest)
+    # What is attacked beside an edge.
+    [[ -x /usr/sbin/nginx ]] || missing+=(nginx-light)
     # promtool is part of it.
     command -v promtool >/dev/null || missing+=(prometheus)
     if ((${#missing[@]} == 0)); then
@@ -27,7 +29,8 @@ install_packages() {
         exit 1
     fi
     echo "judges: installing ${missing[*]}"
-    export DEBIAN_FRONTEND=noninteractive
+    # Of nginx the service is not wanted.
+    export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
     apt-get update -qq
     apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}" >/dev/null
 }
