@@ -25,8 +25,9 @@ use crate::rates::Rates;
 use crate::settings::Settings;
 use crate::sticky::CookieKeys;
 use crate::table::Apps;
+use crate::threads::Threads;
 use crate::tls::Tls;
-use crate::tunnel::{Carriers, Tunnels};
+use crate::tunnel::Tunnels;
 use crate::vitals::{AppVitals, lock};
 
 /// The running edge.
@@ -48,7 +49,8 @@ pub struct Edge {
     pub events: Arc<Events>,
     pub access_log: AccessLog,
     pub tunnels: Arc<Tunnels>,
-    pub carriers: Carriers,
+    /// What serves the clients' connections.
+    pub threads: Threads,
     /// Where requests are counted that belong to no app: one bucket, whatever hosts they name.
     pub nobody: AppVitals,
     pub counts: Counts,

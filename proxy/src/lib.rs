@@ -46,6 +46,7 @@ pub mod settings;
 pub mod socket;
 pub mod sticky;
 pub mod table;
+pub mod threads;
 pub mod tls;
 pub mod tunnel;
 pub mod turns;

@@ -58,7 +58,8 @@ pub struct Door {
 
 /// Where accepted connections go.
 struct Front {
-    http: Arc<HttpProxy<Proxy>>,
+    /// One for each of the threads.
+    proxies: Vec<Arc<HttpProxy<Proxy>>>,
     edge: Arc<Edge>,
     /// Says when connections are to end after their request.
     stop: ShutdownWatch,
@@ -71,8 +72,8 @@ impl Debug for Front {
 }
 
 impl Acceptors {
-    pub fn new(doors: Vec<Door>, http: Arc<HttpProxy<Proxy>>, edge: Arc<Edge>, stop: ShutdownWatch) -> Self {
-        let front = Arc::new(Front { http, edge, stop });
+    pub fn new(doors: Vec<Door>, proxies: Vec<Arc<HttpProxy<Proxy>>>, edge: Arc<Edge>, stop: ShutdownWatch) -> Self {
+        let front = Arc::new(Front { proxies, edge, stop });
         Self { doors, front, accepting: Mutex::default(), go_on: watch::Sender::new(false) }
     }
 
@@ -107,17 +108,19 @@ async fn accept(Door { listener, is_https }: Door, front: Arc<Front>, mut go_on:
         };
         match accepted {
             Ok((stream, peer)) => {
+                // It is told of by the thread that it is given to, and by no other.
+                let Ok(stream) = stream.into_std() else { continue };
                 // Counted from here on: a stop waits for its first request.
                 let fresh = Fresh::new(&front.edge.counts.fresh);
-                let ends = proxy_protocol::Ends { client: peer, local };
+                let arrival = Arrival { stream, ends: proxy_protocol::Ends { client: peer, local }, fresh, is_https };
                 let mut slot = Box::pin(Arc::clone(&front.edge.slots).acquire_owned());
                 // Without a free slot no more are accepted: they wait in the backlog, where they cost nothing.
                 tokio::select! {
-                    slot = &mut slot => drop(tokio::spawn(serve(stream, ends, fresh, slot.ok(), is_https, Arc::clone(&front)))),
+                    slot = &mut slot => front.take(arrival, slot.ok()),
                     // Who was accepted is served, whoever accepts the next.
                     _ = go_on.changed() => {
                         let front = Arc::clone(&front);
-                        tokio::spawn(async move { serve(stream, ends, fresh, slot.await.ok(), is_https, front).await });
+                        tokio::spawn(async move { front.take(arrival, slot.await.ok()) });
                     }
                 }
             }
@@ -129,6 +132,27 @@ async fn accept(Door { listener, is_https }: Door, front: Arc<Front>, mut go_on:
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+}
+
+/// A connection that was accepted, on its way to the thread that serves it.
+struct Arrival {
+    stream: std::net::TcpStream,
+    ends: proxy_protocol::Ends,
+    fresh: Fresh,
+    is_https: bool,
+}
+
+impl Front {
+    /// Gives a connection to one of the threads, to each in turn. Nobody closes the semaphore that slots come from.
+    fn take(self: &Arc<Self>, arrival: Arrival, slot: Option<Slot>) {
+        let Some(slot) = slot else { return };
+        let (thread, front) = (self.edge.threads.turn(), Arc::clone(self));
+        self.edge.threads.spawn(thread, async move {
+            if let Some(http) = front.proxies.get(thread) {
+                serve(arrival, slot, http, &front).await;
+            }
+        });
     }
 }
 
@@ -167,18 +191,10 @@ pub fn http2(limits: &Limits) -> H2Options {
 }
 
 /// Serves the requests of one connection, until it ends or becomes a tunnel.
-async fn serve(
-    stream: TcpStream,
-    socket: proxy_protocol::Ends,
-    fresh: Fresh,
-    slot: Option<Slot>,
-    is_https: bool,
-    front: Arc<Front>,
-) {
-    // Nobody closes the semaphore.
-    let Some(slot) = slot else { return };
-    let Front { http, edge, stop } = &*front;
-    let Some((stream, ends)) = introduce(stream, socket, edge).await else { return };
+async fn serve(arrival: Arrival, slot: Slot, http: &Arc<HttpProxy<Proxy>>, Front { edge, stop, .. }: &Front) {
+    let Arrival { stream, ends, fresh, is_https } = arrival;
+    let Ok(stream) = TcpStream::from_std(stream) else { return };
+    let Some((stream, ends)) = introduce(stream, ends, edge).await else { return };
     let Some(socket) = open(stream, is_https, ends, edge).await else { return };
     let slowest = edge.settings.limits.slowest();
     let mut connection = Box::new(Connection::of_client(socket, (ends.client, ends.local), slot, fresh, slowest));

@@ -39,8 +39,9 @@ use crate::proxy::Proxy;
 use crate::rates::Rates;
 use crate::settings::Settings;
 use crate::table::{Apps, Change};
+use crate::threads::Threads;
 use crate::tls::Tls;
-use crate::tunnel::{Carriers, Tunnels};
+use crate::tunnel::Tunnels;
 use crate::vitals::AppVitals;
 
 /// Why the process could not start; it exits 1.
@@ -74,14 +75,14 @@ pub async fn run(settings: Settings, upgrade: bool) -> Result<(), StartError> {
     }
 
     let (stop, stopped) = watch::channel(false);
-    let http = Arc::new(http(&edge));
+    let proxies: Vec<_> = (0..edge.threads.count()).map(|_| Arc::new(http(&edge))).collect();
     tokio::spawn(Arc::clone(&edge.tunnels).sweep());
     let leaving = Arc::clone(&edge);
     tokio::spawn(async move { leaving.leave.run(&leaving).await });
     tokio::spawn(overload::watch(Arc::clone(&edge)));
     let doubting = Arc::clone(&edge);
     tokio::spawn(Arc::clone(&edge.health).doubt(move || !doubting.is_draining()));
-    let acceptors = Acceptors::new(clients, Arc::clone(&http), Arc::clone(&edge), stopped);
+    let acceptors = Acceptors::new(clients, proxies.clone(), Arc::clone(&edge), stopped);
     if let Some(inherited) = &mut inherited {
         inherited.take().await.map_err(failed("take over from the running proxy"))?;
     }
@@ -121,7 +122,9 @@ pub async fn run(settings: Settings, upgrade: bool) -> Result<(), StartError> {
         // From here on a connection that is idle is closed.
         edge.closing.send_replace(true);
     }
-    http.http_cleanup().await;
+    for http in &proxies {
+        http.http_cleanup().await;
+    }
     end::drain(&edge, &end).await;
     edge.events.tell(EventKind::EdgeStopped, About::default());
     match end {
@@ -163,7 +166,7 @@ fn load(settings: Settings) -> Result<(Admin, Vec<Change>), StartError> {
         AccessLog::open(&settings.log.access, settings.limits.access_log_lines).map_err(failed("open the access log"))?;
     let health = Arc::new(Health::new(Arc::clone(&apps.held.live), Arc::clone(&events), settings.limits.unconfirmed));
     let tunnels = Arc::new(Tunnels::default());
-    let carriers = Carriers::start(settings.threads).map_err(failed("start the threads of tunnels"))?;
+    let threads = Threads::start(settings.threads).map_err(failed("start the threads of clients"))?;
     let live = || Arc::clone(&apps.held.live);
     let processes = Arc::new(Processes::new(&settings.admin.socket, live()));
     let drains = Arc::new(Drains::new(live(), Arc::clone(&tunnels), Arc::clone(&processes), Arc::clone(&events)));
@@ -182,7 +185,7 @@ fn load(settings: Settings) -> Result<(Admin, Vec<Change>), StartError> {
         events,
         access_log,
         tunnels,
-        carriers,
+        threads,
         nobody: AppVitals::default(),
         counts: Counts::default(),
         rates: Rates::default(),
@@ -237,11 +240,13 @@ fn bind(mut admin: Admin, inherited: Option<&Inherited>) -> Result<Listeners, St
     Ok((Arc::new(admin), doors(http, false).chain(doors(https, true)).collect(), probe))
 }
 
+/// The proxy of one thread. Its pool is its own: whoever takes a connection out of it is told of what it
+/// says by the same thread.
 fn http(edge: &Arc<Edge>) -> HttpProxy<Proxy> {
     let limits = &edge.settings.limits;
     let conf = ServerConf {
-        threads: edge.settings.threads,
-        upstream_keepalive_pool_size: limits.upstream_idle_connections,
+        threads: 1,
+        upstream_keepalive_pool_size: limits.upstream_idle_connections.div_ceil(edge.threads.count()),
         // pingora counts the first try too.
         max_retries: limits.tries,
         ..ServerConf::default()

@@ -1,7 +1,7 @@
 //! A socket, plain or in TLS: what connections and tunnels read from and write to.
 
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -17,20 +17,6 @@ pub enum Socket {
 }
 
 impl Socket {
-    /// Has the kernel tell of the socket the thread that this is called on.
-    pub fn move_here(self) -> io::Result<Self> {
-        match self {
-            Self::Plain(socket) => Ok(Self::Plain(TcpStream::from_std(socket.into_std()?)?)),
-            Self::Tls(mut socket) => {
-                // What rustls keeps cannot be given another socket, but for another handle on the same one.
-                let (old, _) = socket.get_mut();
-                let handle = old.as_fd().try_clone_to_owned()?;
-                *old = TcpStream::from_std(handle.into())?;
-                Ok(Self::Tls(socket))
-            }
-        }
-    }
-
     /// Makes the end of the socket a reset.
     pub fn set_zero_linger(&self) -> io::Result<()> {
         match self {

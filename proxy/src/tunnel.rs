@@ -1,6 +1,5 @@
 //! A tunnel: an upgraded connection, as a small task that owns two sockets and no buffer while idle.
 
-mod carriers;
 mod flow;
 pub mod frames;
 mod registry;
@@ -19,7 +18,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 
-pub use carriers::Carriers;
 pub use registry::{Place, Tunnels, close_silent};
 
 use self::flow::Flow;
@@ -105,13 +103,6 @@ impl Orphan {
 pub struct Side {
     pub socket: Socket,
     pub early: Vec<u8>,
-}
-
-impl Side {
-    /// Has the kernel tell of the socket the thread that this is called on.
-    pub fn move_here(self) -> io::Result<Self> {
-        Ok(Self { socket: self.socket.move_here()?, early: self.early })
-    }
 }
 
 impl Tunnel {

@@ -141,12 +141,11 @@ impl Proxy {
         let Some(((client, slot, from_client), (app, _, _))) = sockets else { return Err(stop(x, Code::Internal)) };
         let client = Side { socket: client, early: from_client };
         let app = Side { socket: app, early: from_app };
-        self.edge.carriers.spawn(async move {
+        // A task of its own, which holds no more than a tunnel needs.
+        tokio::spawn(async move {
             // The slot is the client's: it is free when the socket is closed.
             let _slot = slot;
-            if let (Ok(client), Ok(app)) = (client.move_here(), app.move_here()) {
-                open.carry(client, app).await;
-            }
+            open.carry(client, app).await;
         });
         Ok(())
     }

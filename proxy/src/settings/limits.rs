@@ -35,7 +35,7 @@ macro_rules! limits {
 limits! {
     /// Client connections open at once, tunnels included. More wait in the listener's backlog.
     connections "connections": usize = 16_000, 1..=10_000_000;
-    /// Connections to upstreams that are kept open for the next request.
+    /// Connections to upstreams that are kept open for the next request; each thread keeps its share.
     upstream_idle_connections "upstream_idle_connections": usize = 1_024, 1..=1_000_000;
     /// How long such a connection is kept. Node closes its own after 5 s: ours must go first.
     upstream_idle "upstream_idle_seconds": Duration = 4, 1..=3_600;

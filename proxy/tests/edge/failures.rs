@@ -131,7 +131,8 @@ async fn a_kept_connection_that_was_reset_costs_an_idempotent_request_nothing_an
         }
     })
     .await;
-    let edge = Edge::start().await;
+    // Kept connections are their thread's own.
+    let edge = Edge::start_with("threads: 1").await;
     edge.put_todos(&[("a", app.address)]).await;
     assert_eq!(edge.get("/one", "").await.status, 200);
     assert_eq!(edge.get("/two", "").await.status, 200, "sent again on a new connection");
