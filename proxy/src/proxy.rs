@@ -18,6 +18,7 @@ use http::{HeaderValue, Method, StatusCode, Version};
 use jiff::Timestamp;
 use karman_contract::app::Sticky;
 use karman_contract::code::Code;
+use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::upstreams::peer::{H1UpgradePolicy, HttpPeer};
@@ -58,6 +59,9 @@ impl ProxyHttp for Proxy {
     fn new_ctx(&self) -> Exchange {
         Exchange::default()
     }
+
+    // None: pingora's own is compression, off and yet made anew for every request.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     async fn request_filter(&self, session: &mut Session, x: &mut Exchange) -> Result<bool> {
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
