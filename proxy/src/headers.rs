@@ -5,11 +5,11 @@ mod tests;
 
 use std::net::IpAddr;
 
-use http::HeaderMap;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, COOKIE, EXPIRES, HOST, TRANSFER_ENCODING, VIA};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, COOKIE, EXPIRES, FORWARDED, HOST, TRANSFER_ENCODING, VIA};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use jiff::Timestamp;
-use pingora_error::Result;
+use pingora_error::{ErrorType, OrErr, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 
 use crate::sticky;
@@ -25,18 +25,33 @@ const VIA_US: &str = "1.1 karman";
 /// The longest request id that a client may bring.
 const REQUEST_ID_MAX: usize = 128;
 
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
 /// Fields that only the edge may write, so a client's own never get through.
-const OURS_ALONE: [&str; 8] = [
-    "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-proto",
-    "x-real-ip",
+const OURS_ALONE: [HeaderName; 8] = [
+    FORWARDED,
+    X_FORWARDED_FOR,
+    X_FORWARDED_HOST,
+    X_FORWARDED_PORT,
+    X_FORWARDED_PROTO,
+    X_REAL_IP,
     // CGI turns it into HTTP_PROXY (CVE-2016-5385).
-    "proxy",
-    "x-karman-error",
+    HeaderName::from_static("proxy"),
+    HeaderName::from_static(ERROR),
 ];
+/// Fields of an answer that are only for the hop to the app (RFC 9110 section 7.6.1), or that only the edge may write.
+const STAYS_HERE: [HeaderName; 4] = [
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static(ERROR),
+    HeaderName::from_static(INSTANCE),
+];
+/// Fields that are added to a request.
+const ADDED: usize = 8;
 
 /// Who the client is, and how it came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,61 +111,94 @@ pub fn request_id(own: Option<&[u8]>, random: impl FnOnce() -> u64) -> String {
 }
 
 /// Makes a request what an app gets to see: one trusted hop, and nothing of ours.
+///
+/// Names go on in lower case, as HTTP/2 has them anyway: pingora keeps the client's spelling of each beside it, and with it every
+/// field that we write would cost four allocations.
 pub fn for_app(request: &mut RequestHeader, origin: &Origin, request_id: &str) -> Result<()> {
-    for name in OURS_ALONE {
-        if request.headers.contains_key(name) {
-            request.remove_header(name);
-        }
-    }
-    let authority = request.uri.authority().map(|authority| authority.as_str().to_owned());
-    if let Some(authority) = authority {
-        request.insert_header(HOST, authority)?;
-    }
-    let host = request.headers.get(HOST).cloned();
-    let client = origin.client.to_string();
-    request.insert_header("x-forwarded-for", &client)?;
-    request.insert_header("x-real-ip", client)?;
-    request.insert_header("x-forwarded-proto", if origin.secure { "https" } else { "http" })?;
-    if let Some(host) = host {
-        let port = host.to_str().ok().and_then(|host| host.rsplit_once(':')).and_then(|(_, port)| port.parse::<u16>().ok());
-        request.insert_header("x-forwarded-port", port.unwrap_or(origin.port).to_string())?;
-        request.insert_header("x-forwarded-host", host)?;
-    }
-    request.insert_header(REQUEST_ID, request_id)?;
-    request.append_header(VIA, VIA_US)?;
-    remove_our_cookies(request)
-}
-
-fn remove_our_cookies(request: &mut RequestHeader) -> Result<()> {
-    let fields = request.headers.get_all(COOKIE);
-    let crumbled = fields.iter().nth(1).is_some();
-    if !crumbled && !fields.iter().any(|field| sticky::without_ours(field.as_bytes()).is_some()) {
-        return Ok(());
-    }
-    let kept: Vec<Vec<u8>> = fields
-        .iter()
-        .map(|field| sticky::without_ours(field.as_bytes()).unwrap_or_else(|| field.as_bytes().to_vec()))
-        .filter(|field| !field.is_empty())
-        .collect();
-    request.remove_header(&COOKIE);
-    if !kept.is_empty() {
-        // HTTP/2 may bring a cookie in crumbs, HTTP/1.1 may not (RFC 9113 section 8.2.3).
-        request.insert_header(COOKIE, kept.join(&b"; "[..]))?;
+    let nothing = RequestHeader::from(http::Request::new(()).into_parts().0);
+    let whole = std::mem::replace(request, nothing);
+    let target = whole.raw_path().to_vec();
+    let mut parts = http::request::Parts::from(whole);
+    dress_for_app(&mut parts, origin, request_id)?;
+    *request = RequestHeader::from(parts);
+    if request.raw_path() != target {
+        // One that is not in the parts as it was sent.
+        request.set_raw_path(&target)?;
     }
     Ok(())
 }
 
-/// Makes an app's response what a client gets to see. pingora writes `Connection` itself.
-pub fn for_client(response: &mut ResponseHeader, request_id: &str, instance: Option<&str>) -> Result<()> {
-    // Only for the hop to the app (RFC 9110 section 7.6.1), or names that only the edge may use.
-    for name in ["keep-alive", "proxy-connection", ERROR, INSTANCE] {
-        if response.headers.contains_key(name) {
-            response.remove_header(name);
-        }
+fn dress_for_app(parts: &mut http::request::Parts, origin: &Origin, request_id: &str) -> Result<()> {
+    let fields = &mut parts.headers;
+    fields.reserve(ADDED);
+    for name in &OURS_ALONE {
+        fields.remove(name);
     }
-    response.insert_header(REQUEST_ID, request_id)?;
+    if let Some(authority) = parts.uri.authority() {
+        fields.insert(HOST, value(authority.as_str())?);
+    }
+    let client = value(&origin.client.to_string())?;
+    fields.insert(X_FORWARDED_FOR, client.clone());
+    fields.insert(X_REAL_IP, client);
+    fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static(if origin.secure { "https" } else { "http" }));
+    if let Some(host) = fields.get(HOST).cloned() {
+        let port = host.to_str().ok().and_then(|host| host.rsplit_once(':')).and_then(|(_, port)| port.parse::<u16>().ok());
+        fields.insert(X_FORWARDED_PORT, port.unwrap_or(origin.port).into());
+        fields.insert(X_FORWARDED_HOST, host);
+    }
+    fields.insert(HeaderName::from_static(REQUEST_ID), value(request_id)?);
+    fields.append(VIA, HeaderValue::from_static(VIA_US));
+    remove_our_cookies(fields)
+}
+
+fn value(text: &str) -> Result<HeaderValue> {
+    HeaderValue::from_str(text).or_err(ErrorType::InvalidHTTPHeader, "a field of ours")
+}
+
+fn remove_our_cookies(headers: &mut HeaderMap) -> Result<()> {
+    let mut fields = headers.get_all(COOKIE).iter();
+    let kept = match (fields.next(), fields.next()) {
+        (None, _) => return Ok(()),
+        (Some(only), None) => match sticky::without_ours(only.as_bytes()) {
+            Some(kept) => kept,
+            None => return Ok(()),
+        },
+        // HTTP/2 may bring a cookie in crumbs, HTTP/1.1 may not (RFC 9113 section 8.2.3).
+        _ => whole(headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes)),
+    };
+    if kept.is_empty() {
+        headers.remove(COOKIE);
+    } else {
+        let kept = HeaderValue::try_from(kept).or_err(ErrorType::InvalidHTTPHeader, "cookies of a client")?;
+        headers.insert(COOKIE, kept);
+    }
+    Ok(())
+}
+
+/// A cookie that came in several fields, in one, without ours.
+fn whole<'h>(fields: impl Iterator<Item = &'h [u8]>) -> Vec<u8> {
+    let kept = fields.map(|field| sticky::without_ours(field).unwrap_or_else(|| field.to_vec()));
+    kept.filter(|field| !field.is_empty()).collect::<Vec<_>>().join(&b"; "[..])
+}
+
+/// Makes an app's response what a client gets to see, with names in lower case too. pingora writes `Connection` itself.
+pub fn for_client(response: &mut ResponseHeader, request_id: &str, instance: Option<&str>) -> Result<()> {
+    let nothing = ResponseHeader::from(http::Response::new(()).into_parts().0);
+    let whole = std::mem::replace(response, nothing);
+    // The parts have no place for one that is an app's own.
+    let reason = whole.get_reason_phrase().filter(|reason| Some(*reason) != whole.status.canonical_reason()).map(str::to_owned);
+    let mut parts = http::response::Parts::from(whole);
+    let fields = &mut parts.headers;
+    for name in &STAYS_HERE {
+        fields.remove(name);
+    }
+    fields.insert(HeaderName::from_static(REQUEST_ID), value(request_id)?);
     if let Some(instance) = instance {
-        response.insert_header(INSTANCE, instance)?;
+        fields.insert(HeaderName::from_static(INSTANCE), value(instance)?);
+    }
+    *response = ResponseHeader::from(parts);
+    if let Some(reason) = reason {
+        response.set_reason_phrase(Some(&reason))?;
     }
     Ok(())
 }

@@ -106,11 +106,17 @@ pub fn without_ours(field: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     // What is kept stays as it was, so that the field cannot grow.
-    let kept: Vec<&[u8]> = field
-        .split(|byte| *byte == b';')
-        .filter(|pair| !pair.trim_ascii().is_empty() && !pairs(pair).any(|(name, _)| ours(name)))
-        .collect();
-    Some(kept.join(&b';').trim_ascii().to_vec())
+    let kept = field.split(|byte| *byte == b';');
+    let kept = kept.filter(|pair| !pair.trim_ascii().is_empty() && !pairs(pair).any(|(name, _)| ours(name)));
+    let mut whole = Vec::with_capacity(field.len());
+    for pair in kept {
+        if !whole.is_empty() {
+            whole.push(b';');
+        }
+        whole.extend_from_slice(if whole.is_empty() { pair.trim_ascii_start() } else { pair });
+    }
+    whole.truncate(whole.trim_ascii_end().len());
+    Some(whole)
 }
 
 /// The `Set-Cookie` field that binds a client.
