@@ -55,6 +55,9 @@ mod http2;
 /// HTTPS and HTTP/2 as clients see them.
 #[path = "edge/https.rs"]
 mod https;
+/// What hot functions cost, in instructions and allocations.
+#[path = "edge/instructions.rs"]
+mod instructions;
 /// PROXY headers: who a client is, told by a balancer.
 #[path = "edge/introductions.rs"]
 mod introductions;

@@ -28,6 +28,8 @@ install_packages() {
     command -v etcd >/dev/null || missing+=(etcd-server)
     # A CA for tests, with its DNS server.
     [[ -x /usr/bin/pebble ]] || missing+=(pebble)
+    # Counts instructions.
+    command -v valgrind >/dev/null || missing+=(valgrind)
     command -v curl >/dev/null || missing+=(curl)
     command -v openssl >/dev/null || missing+=(openssl)
 
