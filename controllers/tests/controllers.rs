@@ -30,6 +30,8 @@ mod operators;
 mod program;
 #[path = "controllers/publishing.rs"]
 mod publishing;
+#[path = "controllers/reaching.rs"]
+mod reaching;
 #[path = "controllers/stores.rs"]
 mod stores;
 #[path = "controllers/trying.rs"]

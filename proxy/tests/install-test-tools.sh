@@ -31,6 +31,9 @@ install_packages() {
     # Counts instructions.
     command -v valgrind >/dev/null || missing+=(valgrind)
     command -v curl >/dev/null || missing+=(curl)
+    # Edges on other machines; its service is not wanted.
+    [[ -x /usr/sbin/sshd ]] || missing+=(openssh-server)
+    command -v ssh >/dev/null || missing+=(openssh-client)
     command -v openssl >/dev/null || missing+=(openssl)
 
     if ((${#missing[@]} == 0)); then

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -57,14 +57,20 @@ async fn keep(arguments: Vec<OsString>, socket: PathBuf, target: String) {
         // What an ssh before it left behind.
         let _ = std::fs::remove_file(&socket);
         let started = Instant::now();
-        let ended = Command::new("ssh").args(&arguments).stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true).status();
-        match ended.await {
+        match ssh(&arguments).await {
             Ok(status) => warn!("ssh to {target} ended ({status}); it is started again"),
             Err(error) => warn!("ssh to {target} cannot be started: {error}"),
         }
         again = if started.elapsed() > AGAIN_MAX { AGAIN_MIN } else { (again * 2).min(AGAIN_MAX) };
         sleep(again).await;
     }
+}
+
+/// Runs ssh to its end, which is ours at the latest, also that of a kill -9.
+async fn ssh(arguments: &[OsString]) -> io::Result<ExitStatus> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["child", "--parent", &std::process::id().to_string(), "--", "ssh"]).args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true).status().await
 }
 
 fn arguments(target: &Target, socket: &std::path::Path) -> Vec<OsString> {
