@@ -246,26 +246,29 @@ impl Edge {
         Ok(())
     }
 
-    /// Asks the proxy whether it still has what we sent. Where not, the next round repairs it.
-    pub async fn confirm(&mut self) -> Result<Vec<DocumentName>, Trouble> {
-        let mut confirm = BTreeMap::new();
-        if let Some(held) = self.apps.held() {
-            confirm.insert(DocumentName::Apps, confirmed(held.stamp, held.content.clone()).await?);
+    /// Asks the proxy whether it still has what it is known to have. Changes go on meanwhile: the answer is
+    /// about the [`stamps`](Self::stamps) of now.
+    pub fn confirm(&self) -> impl Future<Output = Result<Vec<DocumentName>, Trouble>> + Send + use<> {
+        let apps = self.apps.held().map(|held| (held.stamp, held.content.clone()));
+        let pages = self.pages.held().map(|held| (held.stamp, held.content.clone()));
+        let certificates = self.certificates.held().map(|held| (held.stamp, held.content.clone()));
+        let (keys, admin) = (self.keys.confirmed(), self.admin.clone());
+        async move {
+            let mut confirm = BTreeMap::new();
+            if let Some((stamp, content)) = apps {
+                confirm.insert(DocumentName::Apps, confirmed(stamp, content).await?);
+            }
+            if let Some((stamp, content)) = pages {
+                confirm.insert(DocumentName::Pages, confirmed(stamp, content).await?);
+            }
+            if let Some((stamp, content)) = certificates {
+                confirm.insert(DocumentName::Certificates, confirmed(stamp, content).await?);
+            }
+            if let Some(keys) = keys {
+                confirm.insert(DocumentName::Keys, keys);
+            }
+            Ok(admin.confirm(&Confirm(confirm)).await?)
         }
-        if let Some(held) = self.pages.held() {
-            confirm.insert(DocumentName::Pages, confirmed(held.stamp, held.content.clone()).await?);
-        }
-        if let Some(held) = self.certificates.held() {
-            confirm.insert(DocumentName::Certificates, confirmed(held.stamp, held.content.clone()).await?);
-        }
-        if let Some(keys) = self.keys.confirmed() {
-            confirm.insert(DocumentName::Keys, keys);
-        }
-        let differs = self.admin.confirm(&Confirm(confirm)).await?;
-        if !differs.is_empty() {
-            self.lost();
-        }
-        Ok(differs)
     }
 }
 

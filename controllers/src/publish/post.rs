@@ -1,9 +1,12 @@
 //! The loop beside one edge: what is wanted comes in, the edge is brought to it, and both are told of.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use karman_contract::document::{DocumentName, Stamp};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
@@ -40,6 +43,13 @@ pub struct Post {
     retry_after: Duration,
     changed_at: Option<Instant>,
     confirmed_at: Option<Instant>,
+    confirming: Option<Confirming>,
+}
+
+/// A question to the proxy whether it has these documents still.
+struct Confirming {
+    stamps: BTreeMap<DocumentName, Stamp>,
+    answer: JoinHandle<Result<Vec<DocumentName>, Trouble>>,
 }
 
 impl Post {
@@ -56,6 +66,7 @@ impl Post {
             retry_after: RETRY_MIN,
             changed_at: None,
             confirmed_at: None,
+            confirming: None,
         }
     }
 
@@ -85,9 +96,10 @@ impl Post {
                 () = self.lifeline.cut() => self.edge.lost(),
                 () = at(accept_at) => {}
                 () = sleep_until(confirm_at) => {
-                    self.confirm().await;
+                    self.ask_to_confirm();
                     confirm_at = Instant::now() + CONFIRM_EVERY;
                 }
+                answer = answered(&mut self.confirming) => self.confirmed(answer).await,
                 () = at(retry_at) => {}
             }
             if self.waits_for_a_word() {
@@ -140,17 +152,28 @@ impl Post {
         synced
     }
 
-    async fn confirm(&mut self) {
+    fn ask_to_confirm(&mut self) {
         let within = |at: Option<Instant>, span| at.is_some_and(|at| at.elapsed() < span);
-        if self.trouble.is_some() || within(self.changed_at, CONFIRM_EVERY) && within(self.confirmed_at, CONFIRM_AT_LATEST) {
-            return;
+        let is_early = within(self.changed_at, CONFIRM_EVERY) && within(self.confirmed_at, CONFIRM_AT_LATEST);
+        if self.trouble.is_none() && !is_early && self.confirming.is_none() {
+            let answer = tokio::spawn(self.edge.confirm());
+            self.confirming = Some(Confirming { stamps: self.edge.stamps(), answer });
         }
-        match self.edge.confirm().await {
+    }
+
+    async fn confirmed(&mut self, answer: Result<Vec<DocumentName>, Trouble>) {
+        let asked = self.confirming.take().map(|confirming| confirming.stamps);
+        match answer {
             Ok(differs) if differs.is_empty() => {
                 self.confirmed_at = Some(Instant::now());
                 self.report_edge().await;
             }
-            Ok(differs) => warn!("the proxy has something else than was sent: {differs:?}; repairing"),
+            // What it has now is newer than what it was asked about.
+            Ok(_) if asked.is_some_and(|asked| asked != self.edge.stamps()) => {}
+            Ok(differs) => {
+                warn!("the proxy has something else than was sent: {differs:?}; repairing");
+                self.edge.lost();
+            }
             Err(_) => self.edge.lost(),
         }
     }
@@ -172,4 +195,11 @@ impl Post {
         let jittered = self.retry_after.mul_f64(0.5 + fastrand::f64() / 2.0);
         (self.trouble.is_some() || self.edge.status().is_none()).then(|| Instant::now() + jittered)
     }
+}
+
+/// Waits for the answer to a question that was asked.
+async fn answered(confirming: &mut Option<Confirming>) -> Result<Vec<DocumentName>, Trouble> {
+    let Some(confirming) = confirming else { return std::future::pending().await };
+    let answer = (&mut confirming.answer).await;
+    answer.unwrap_or_else(|error| Err(Trouble::Problem(format!("the documents cannot be confirmed: {error}"))))
 }

@@ -1,8 +1,10 @@
 //! Following a directory: told by the kernel, looked at now and then anyway, doubted where it looks broken.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
@@ -22,12 +24,17 @@ struct Follower {
     store: Directory,
     kinds: Vec<Kind>,
     feed: Feed,
-    scan: Scan,
+    /// Away while it looks.
+    scan: Option<Scan>,
+    scanning: Option<JoinHandle<Scanned>>,
     watch: Watch,
     /// Keys that look gone or broken, to be looked at once more.
     doubtful: BTreeSet<Key>,
     second_look_at: Option<Instant>,
 }
+
+/// The scan, and what it found.
+type Scanned = (Scan, io::Result<BTreeSet<Key>>);
 
 /// Feeds what stands in the directory, and then every change of it, for ever.
 pub(super) async fn feed(store: Directory, kinds: Vec<Kind>, feed: Feed) {
@@ -37,8 +44,16 @@ pub(super) async fn feed(store: Directory, kinds: Vec<Kind>, feed: Feed) {
         let seconds = SCAN_EVERY.as_secs();
         warn!("changes are found by looking every {seconds} s only; the kernel does not tell of them: {error}");
     }
-    let mut follower =
-        Follower { scan: Scan::new(&kinds), store, kinds, feed, watch, doubtful: BTreeSet::new(), second_look_at: None };
+    let mut follower = Follower {
+        scan: Some(Scan::new(&kinds)),
+        scanning: None,
+        store,
+        kinds,
+        feed,
+        watch,
+        doubtful: BTreeSet::new(),
+        second_look_at: None,
+    };
     follower.look_at_first();
     let mut scan_at = Instant::now() + SCAN_EVERY;
     loop {
@@ -50,17 +65,19 @@ pub(super) async fn feed(store: Directory, kinds: Vec<Kind>, feed: Feed) {
                 follower.look(pending.keys);
             }
             () = at(follower.second_look_at) => follower.look_again(),
-            () = sleep_until(scan_at) => {
+            () = sleep_until(scan_at), if follower.scanning.is_none() => {
                 scan_at = Instant::now() + SCAN_EVERY;
                 follower.look_at_all();
             }
+            scanned = finished(&mut follower.scanning) => follower.scanned(scanned),
         }
     }
 }
 
 impl Follower {
     fn look_at_first(&mut self) {
-        match self.scan.changed(&self.store) {
+        let Some(scan) = &mut self.scan else { return };
+        match scan.changed(&self.store) {
             Ok(keys) => {
                 let entries = keys.into_iter().map(|key| (key.clone(), self.store.see(&key))).collect();
                 self.feed.replace(Reading { entries, revision: 0 });
@@ -69,10 +86,24 @@ impl Follower {
         }
     }
 
+    /// Begins to look at every file. That takes a while where they are 100,000, and no change waits for it.
     fn look_at_all(&mut self) {
         // Folders that were made anew are watched again; those that are gone are named by the scan.
         let _ = self.watch.renew();
-        match self.scan.changed(&self.store) {
+        let mut scan = self.scan.take().unwrap_or_else(|| Scan::new(&self.kinds));
+        let store = self.store.clone();
+        self.scanning = Some(tokio::task::spawn_blocking(move || {
+            let found = scan.changed(&store);
+            (scan, found)
+        }));
+    }
+
+    fn scanned(&mut self, scanned: Option<Scanned>) {
+        self.scanning = None;
+        // A scan that broke is made anew, and finds all.
+        let Some((scan, found)) = scanned else { return };
+        self.scan = Some(scan);
+        match found {
             Ok(keys) => self.look(keys),
             Err(error) => self.feed.trouble(StoreError::io(self.store.place(), &error)),
         }
@@ -114,6 +145,14 @@ impl Follower {
 /// Whether this is surely what somebody meant to write.
 fn is_clear(key: &Key, seen: &Seen) -> bool {
     matches!(seen, Seen::Text(_)) && crate::store::Found::read(key, seen.clone()).entry().is_some()
+}
+
+/// Waits for a scan that is under way; `None` if it broke.
+async fn finished(scanning: &mut Option<JoinHandle<Scanned>>) -> Option<Scanned> {
+    match scanning {
+        Some(scanning) => scanning.await.ok(),
+        None => std::future::pending().await,
+    }
 }
 
 async fn at(then: Option<Instant>) {
