@@ -4,6 +4,7 @@ mod accounting;
 mod authority;
 mod commands;
 mod contender;
+mod control;
 mod http;
 mod lab;
 mod load;

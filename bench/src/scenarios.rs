@@ -1,6 +1,7 @@
 //! Every scenario of the lab: one small file each, which names the question that it answers.
 
 mod bodies;
+mod changes;
 mod crash;
 mod deltas;
 mod drain;
@@ -35,6 +36,7 @@ pub(crate) const ALL: &[&Scenario] = &[
     &visits::COLD,
     &visits::DEPLOY,
     &tables::SCENARIO,
+    &changes::SCENARIO,
     &tls::CERTIFICATES,
     &tls::HANDSHAKES,
     &deltas::SCENARIO,

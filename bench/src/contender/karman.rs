@@ -126,7 +126,11 @@ impl Karman {
     }
 
     pub(crate) fn admin(&self) -> io::Result<Connection<UnixStream>> {
-        Ok(Connection::new(UnixStream::connect(self.dir.join("admin.sock"))?))
+        Ok(Connection::new(UnixStream::connect(self.socket())?))
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.dir.join("admin.sock")
     }
 
     pub(crate) fn client(&self) -> io::Result<Connection<TcpStream>> {
