@@ -1,4 +1,4 @@
-//! An edge on another machine: publishing to it through a real sshd.
+//! Ways to an edge and to a store over a network that is not trusted: a real sshd, and an etcd with TLS and users.
 
 use std::fs;
 use std::net::TcpListener;
@@ -6,11 +6,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::edge::{Edge, backend};
-use crate::program::{KARMAN, Program, signal, wait_until};
+use crate::program::{KARMAN, Program, karman_with, signal, wait_until};
 
 /// Debian's sshd at a port of its own, for the user that the test runs as.
 struct Sshd {
@@ -97,4 +98,78 @@ fn an_edge_on_another_machine_is_published_to_over_ssh_and_again_when_ssh_was_cu
     publisher.kill();
     wait_until("a publisher that is killed takes its ssh along", || sshd.sessions().is_empty());
     assert_eq!(edge.page("a.test").status, 200);
+}
+
+/// A certificate and its key in files, from a CA whose own is in `ca.pem`.
+fn certify(dir: &Path, ca: &CertifiedIssuer<'_, KeyPair>, name: &str, names: &[&str], usage: ExtendedKeyUsagePurpose) {
+    let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, usage];
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&key, ca).unwrap();
+    fs::write(dir.join(format!("{name}.pem")), certificate.pem()).unwrap();
+    fs::write(dir.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+}
+
+#[test]
+fn an_etcd_that_asks_for_certificates_and_passwords_is_a_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // Else it has the same name as what it signs, which OpenSSL takes for signed by itself.
+    authority.distinguished_name.push(DnType::CommonName, "A CA of the tests");
+    let ca = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    fs::write(dir.path().join("ca.pem"), ca.pem()).unwrap();
+    certify(dir.path(), &ca, "server", &["127.0.0.1"], ExtendedKeyUsagePurpose::ClientAuth);
+    certify(dir.path(), &ca, "client", &["karman.test"], ExtendedKeyUsagePurpose::ClientAuth);
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (client, peer) = (free(), free());
+    let arguments = [
+        ("data-dir", "data".to_owned()),
+        ("listen-client-urls", format!("https://{client}")),
+        ("advertise-client-urls", format!("https://{client}")),
+        ("listen-peer-urls", format!("http://{peer}")),
+        ("initial-advertise-peer-urls", format!("http://{peer}")),
+        ("initial-cluster", format!("default=http://{peer}")),
+        ("cert-file", "server.pem".to_owned()),
+        ("key-file", "server.key".to_owned()),
+        ("trusted-ca-file", "ca.pem".to_owned()),
+        ("client-cert-auth", "true".to_owned()),
+    ];
+    let arguments = arguments.into_iter().map(|(name, value)| format!("--{name}={value}"));
+    let _etcd = Program::start("etcd", Path::new("etcd"), dir.path(), arguments);
+    let gateway = |path: &str, body: &str| {
+        let mut curl = Command::new("curl");
+        curl.current_dir(dir.path()).args(["-sf", "--cacert", "ca.pem", "--cert", "client.pem", "--key", "client.key"]);
+        curl.args(["-d", body]).arg(format!("https://{client}/v3/{path}"));
+        curl.output().unwrap().status.success()
+    };
+    wait_until("etcd answers", || gateway("kv/range", r#"{"key":"AA=="}"#));
+    for (path, body) in [
+        ("auth/user/add", r#"{"name":"root","password":"for the root"}"#),
+        ("auth/role/add", r#"{"name":"root"}"#),
+        ("auth/user/grant", r#"{"user":"root","role":"root"}"#),
+        ("auth/enable", "{}"),
+    ] {
+        assert!(gateway(path, body), "{path}");
+    }
+
+    fs::write(dir.path().join("a.yaml"), "hosts: [a.test]\n").unwrap();
+    let store = format!("etcds://root@{client}/test");
+    let put = |password: &str, ca: &str| {
+        let file = |name: &str| dir.path().join(name).display().to_string();
+        let environment = [
+            ("KARMAN_STORE", store.clone()),
+            ("KARMAN_ETCD_PASSWORD", password.to_owned()),
+            ("KARMAN_ETCD_CA", file(ca)),
+            ("KARMAN_ETCD_CERT", file("client.pem")),
+            ("KARMAN_ETCD_KEY", file("client.key")),
+        ];
+        karman_with(dir.path(), &["apps", "put", "-f", "a.yaml"], environment)
+    };
+    let done = put("for the root", "ca.pem");
+    assert_eq!(done.code, 0, "{done:?}");
+    let wrong = put("another one", "ca.pem");
+    assert!(wrong.code != 0 && !wrong.stderr.contains("another one"), "{wrong:?}");
+    let untrusted = put("for the root", "client.pem");
+    assert_eq!(untrusted.code, 69, "a cluster that another CA vouches for is not reached: {untrusted:?}");
 }
