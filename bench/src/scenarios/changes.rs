@@ -37,13 +37,17 @@ const RATE: f64 = 50.0;
 const REQUESTS: f64 = 500.0;
 const CONNECTIONS: u32 = 8;
 /// Without and with changes, in turn, so that what drifts is in both.
-const SPELLS: u32 = 3;
+const SPELLS: u32 = 2;
 const SPELL: u32 = 4_000;
 
 fn measure(turn: &Turn) -> io::Result<Reading> {
     let mut reading = Reading::default();
     measure_store(turn, "directory", Store::directory()?, &mut reading)?;
-    measure_store(turn, "etcd", Store::etcd()?, &mut reading)?;
+    match Store::etcd() {
+        Ok(etcd) => measure_store(turn, "etcd", etcd, &mut reading)?,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => reading.count_error(format!("left out: {e}"), 1),
+        Err(e) => return Err(e),
+    }
     Ok(reading)
 }
 
