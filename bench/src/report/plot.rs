@@ -72,7 +72,7 @@ fn legend(svg: &mut String, names: &[&str]) {
     let mut x = LEFT;
     for (n, name) in names.iter().enumerate() {
         let _ = writeln!(svg, "<path d=\"M{x} 35h16\" {}/><text x=\"{}\" y=\"39\">{}</text>", stroke(n), x + 20.0, escaped(name));
-        x += 36.0 + name.len() as f64 * 7.5;
+        x += 34.0 + name.len() as f64 * 6.9;
     }
 }
 
