@@ -35,7 +35,8 @@ const PER_SECOND: u32 = 200;
 const NEIGHBOUR: &str = "beside.example.com";
 const NEIGHBOUR_PER_SECOND: f64 = 200.0;
 const NEIGHBOUR_CONNECTIONS: u32 = 4;
-const CALM: Duration = Duration::from_secs(4);
+/// The neighbour is looked at for so long at rest, and for as long within the drain, which takes 10 s.
+const LOOK: Duration = Duration::from_secs(8);
 /// Longer than the whole drain may take by its window of 30 s.
 const PATIENCE: Duration = Duration::from_secs(40);
 
@@ -54,7 +55,7 @@ fn one(turn: &Turn, upgraded: bool, reading: &mut Reading) -> io::Result<()> {
     let Some(karman) = contender.karman() else { return Err(io::Error::other("only Karman is drained here")) };
     let document = |state: &str, taking: &str| {
         format!(
-            r#""todos":{{"hosts":["{HOST}"],"limits":{{"sockets_per_second":{PER_SECOND}}},"instances":{{
+            r#""todos":{{"hosts":["{HOST}"],"limits":{{"sockets_per_second":{PER_SECOND}}},"warm_seconds":0,"instances":{{
             "i0":{{"address":"{}","state":"{state}"}}{taking}}}}},
             "beside":{{"hosts":["{NEIGHBOUR}"],"instances":{{"c":{{"address":"{}"}}}}}}"#,
             leaving.address, beside.address
@@ -67,11 +68,12 @@ fn one(turn: &Turn, upgraded: bool, reading: &mut Reading) -> io::Result<()> {
         karman.upgrade()?;
     }
 
-    let calm = neighbour(address, CALM.mul_f64(turn.scale.max(0.1)));
+    let look = LOOK.mul_f64(turn.scale.max(0.1));
+    let calm = neighbour(address, look);
     let start = Instant::now();
     karman.put_apps(3, &document("draining", &format!(r#","b":{{"address":"{}"}}"#, taking.address)))?;
     let during = thread::scope(|scope| {
-        let load = scope.spawn(|| neighbour(address, CALM.mul_f64(turn.scale.max(0.1))));
+        let load = scope.spawn(|| neighbour(address, look));
         while standing.count() > 0 && start.elapsed() < PATIENCE {
             thread::sleep(Duration::from_millis(10));
         }
