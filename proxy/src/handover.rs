@@ -13,30 +13,30 @@
 //!
 //! If the line breaks before `ready`, it is as if nobody had asked: the running one accepts again.
 
+mod oneself;
 #[cfg(test)]
 mod tests;
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener};
+use std::net::{SocketAddr, TcpListener as StdListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::net::TcpListener;
 
 use crate::admin::{self, Admin};
 use crate::listener::Acceptors;
 use crate::processes::previous::Previous;
-use crate::settings::ProxyProtocol;
+
+pub use self::oneself::ask_oneself;
 
 /// Sockets in one message.
 const LISTENERS_MAX: usize = 32;
@@ -47,10 +47,10 @@ const TAKE_OVER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// From `yours` to `ready`: nobody accepts for longer than this.
 const READY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a process may take to answer a request of its own.
-const OWN_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// Enough for the head of an answer.
-const OWN_ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// How long a running process may take until it offers its listeners: one that has just taken over itself
+/// finds the processes before it first.
+const OFFER_TIMEOUT: Duration = Duration::from_secs(15);
+const OFFER_RECHECK: Duration = Duration::from_millis(50);
 
 const TAKE: &[u8] = b"take\n";
 const YOURS: &[u8] = b"yours\n";
@@ -84,25 +84,47 @@ fn path(admin_socket: &Path) -> PathBuf {
 }
 
 /// Asks the running process for its listeners; `None` if none runs, as after a reboot.
+///
+/// One that runs and does not offer them has just taken over itself, hands them to another, or is about to
+/// stop: it is asked again for a while.
 pub async fn ask(admin_socket: &Path) -> io::Result<Option<Inherited>> {
-    let path = path(admin_socket);
+    let admin_socket = admin_socket.to_owned();
     blocking(move || {
-        let line = match UnixStream::connect(&path) {
-            // No socket, or one whose process died.
-            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => return Ok(None),
-            connected => connected.map_err(|e| io::Error::new(e.kind(), format!("nobody answers at {}: {e}", path.display())))?,
-        };
-        line.set_read_timeout(Some(TAKE_OVER_TIMEOUT))?;
-        receive(line).map(Some)
+        let path = path(&admin_socket);
+        let deadline = Instant::now() + OFFER_TIMEOUT;
+        loop {
+            match UnixStream::connect(&path).and_then(receive) {
+                Ok(inherited) => return Ok(Some(inherited)),
+                Err(e) if !is_no_offer(&e) => {
+                    return Err(io::Error::new(e.kind(), format!("no listeners were offered at {}: {e}", path.display())));
+                }
+                Err(_) if UnixStream::connect(&admin_socket).is_err() => return Ok(None),
+                Err(e) if Instant::now() >= deadline => {
+                    tracing::warn!(path = %path.display(), error = %e, "a running proxy did not offer its listeners within {OFFER_TIMEOUT:?}");
+                    return Ok(None);
+                }
+                Err(_) => std::thread::sleep(OFFER_RECHECK),
+            }
+        }
     })
     .await
 }
 
+/// There is no socket, nobody listens at it, or whoever did has gone before it was our turn.
+fn is_no_offer(e: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, ConnectionReset, NotFound, UnexpectedEof};
+    matches!(e.kind(), NotFound | ConnectionRefused | ConnectionReset | UnexpectedEof)
+}
+
 fn receive(line: UnixStream) -> io::Result<Inherited> {
+    line.set_read_timeout(Some(TAKE_OVER_TIMEOUT))?;
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(LISTENERS_MAX))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut text = vec![0; LIST_BYTES_MAX];
     let received = recvmsg(&line, &mut [IoSliceMut::new(&mut text)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    if received.bytes == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
     let mut sockets = Vec::new();
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = message {
@@ -136,38 +158,6 @@ impl Inherited {
     /// Tells the running process that this one serves, and waits until it is a previous one.
     pub async fn ready(self) -> io::Result<()> {
         say_and_hear(self.line, READY, GONE).await
-    }
-}
-
-/// Asks this very process for something, through one of its listeners, as a client would.
-///
-/// No app is asked: the request is for a host that nobody can have, and its id tells that the answer is its own.
-/// Where the listener hears only load balancers, and this machine is none, that it shows the door is answer enough.
-pub async fn ask_oneself(address: &str, balancers: Option<&ProxyProtocol>) -> io::Result<()> {
-    let mut address: SocketAddr = address.parse().map_err(io::Error::other)?;
-    if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
-    }
-    let is_stranger = balancers.is_some_and(|balancers| !balancers.believes(address));
-    let introduction = if balancers.is_some() && !is_stranger { "PROXY UNKNOWN\r\n" } else { "" };
-    let id = format!("upgrade-{}", std::process::id());
-    let request =
-        format!("{introduction}GET / HTTP/1.1\r\nhost: upgrade.invalid\r\nx-request-id: {id}\r\nconnection: close\r\n\r\n");
-    let mut answer = Vec::new();
-    let asked = async {
-        let mut stream = TcpStream::connect(address).await?;
-        if !is_stranger {
-            stream.write_all(request.as_bytes()).await?;
-        }
-        stream.take(OWN_ANSWER_BYTES_MAX as u64).read_to_end(&mut answer).await
-    };
-    timeout(OWN_ANSWER_TIMEOUT, asked).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    let answer = String::from_utf8_lossy(&answer);
-    match is_stranger || answer.lines().any(|line| line.eq_ignore_ascii_case(&format!("x-request-id: {id}"))) {
-        true => Ok(()),
-        false => {
-            Err(io::Error::other(format!("found {:?}, wanted an answer of its own", answer.lines().next().unwrap_or_default())))
-        }
     }
 }
 
@@ -223,6 +213,8 @@ async fn hand_over(
         Ok(line)
     })
     .await?;
+    // What the others have counted by now goes into the books that the next one takes over.
+    admin.edge.processes.ask().await;
     let previous = Previous::bind(admin)?;
     acceptors.pause().await;
     let mut line = blocking(move || {

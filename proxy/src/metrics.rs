@@ -98,15 +98,13 @@ impl Scrape {
             })
         })?;
         family(encoder, "karman_sockets_opened", "Tunnels opened, by app", MetricType::Counter, |metric| {
-            apps.iter().try_for_each(|(app, vitals)| counter(metric, &[("app", app)], vitals.sockets_opened.load(Relaxed)))
+            apps.iter().try_for_each(|(app, vitals)| counter(metric, &[("app", app)], vitals.books.opened.load(Relaxed)))
         })?;
         family(encoder, "karman_sockets_closed", "Tunnels closed, by app and who ended them", MetricType::Counter, |metric| {
-            each(&apps, ClosedBy::ALL.iter().map(|by| (by.as_str(), *by)), |app, by| {
-                app.sockets_closed[by as usize].load(Relaxed)
-            })
-            .try_for_each(|(app, by, count)| counter(metric, &[("app", app), ("by", by)], count))
+            each(&apps, ClosedBy::ALL.iter().map(|by| (by.as_str(), *by)), |app, by| app.books.closed(by).load(Relaxed))
+                .try_for_each(|(app, by, count)| counter(metric, &[("app", app), ("by", by)], count))
         })?;
-        let directions: [(&str, Count<AtomicU64>); 2] = [("in", |app| &app.bytes_in), ("out", |app| &app.bytes_out)];
+        let directions: [(&str, Count<AtomicU64>); 2] = [("in", |app| &app.books.bytes_in), ("out", |app| &app.books.bytes_out)];
         family(encoder, "karman_bytes", "Bytes of bodies and tunnels, by app and direction", MetricType::Counter, |metric| {
             each(&apps, directions.into_iter(), |app, of| of(app).load(Relaxed))
                 .try_for_each(|(app, direction, count)| counter(metric, &[("app", app), ("direction", direction)], count))
@@ -216,6 +214,7 @@ impl Scrape {
         let used = |app: &&Arc<App>| {
             app.vitals.requests.iter().any(|count| count.load(Relaxed) > 0)
                 || app.vitals.in_flight.load(Relaxed) > 0
+                || app.vitals.books.opened.load(Relaxed) > 0
                 || elsewhere.contains_key(app.id.as_str())
         };
         let mut apps: Vec<_> = self.table.iter().filter(used).map(|app| (app.id.as_str(), &*app.vitals)).collect();

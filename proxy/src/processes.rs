@@ -13,7 +13,7 @@ pub mod wire;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,11 +24,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use self::wire::{Carried, Counted, Done, Order, Report, Which};
+use self::wire::{Carried, Counted, CountedAt, Done, Order, Report, Which};
 use crate::documents::Table;
 use crate::live::Live;
 use crate::table::Apps;
-use crate::vitals::{ClosedBy, lock};
+use crate::vitals::lock;
 
 const SUFFIX: &str = ".previous.";
 /// Processes of an edge at once, the current one counted. Beyond it the oldest has to go.
@@ -84,13 +84,14 @@ impl Processes {
 
     /// Looks for previous processes and follows each from now on. If they are more than may be, the oldest is sent away.
     pub async fn find(self: &Arc<Self>) -> io::Result<Vec<Report>> {
-        let mut found = Vec::new();
+        let (mut found, mut silent) = (Vec::new(), Vec::new());
         for path in sockets(&self.admin_socket)? {
             match line::call::<Report>(&path, &Order::Report, &[], ANSWER_MAX).await {
                 Ok(report) => found.push((path, report)),
                 Err(e) if is_gone(&e) => drop(std::fs::remove_file(&path)),
                 Err(e) => {
-                    tracing::warn!(path = %path.display(), error = %e, "a previous process does not answer: what it carries is not known")
+                    tracing::warn!(path = %path.display(), error = %e, "a previous process does not answer: until it does nothing counts as drained");
+                    silent.push(path);
                 }
             }
         }
@@ -107,9 +108,14 @@ impl Processes {
                 self.leave(path, None).await;
             }
         }
+        // The counters of what is taken over go on where its last process was; that had taken over the others'.
+        if let Some((_, newest)) = found.last() {
+            self.count(None, newest);
+        }
         let reports = found.iter().map(|(_, report)| report.clone()).collect();
-        for (path, report) in found {
-            let known = Arc::new(Known { path, report: Mutex::new(report), answers: true.into() });
+        let silent = silent.into_iter().map(|path| (Report::of_silent(pid_of(&path)), path, false));
+        for (report, path, answers) in found.into_iter().map(|(path, report)| (report, path, true)).chain(silent) {
+            let known = Arc::new(Known { path, report: Mutex::new(report), answers: answers.into() });
             lock(&self.previous).push(Arc::clone(&known));
             let Some(table) = lock(&self.table).as_ref().map(watch::Sender::subscribe) else { break };
             tokio::spawn(Arc::clone(self).follow(known, table));
@@ -237,7 +243,7 @@ impl Processes {
         let gone = answer.as_ref().is_err_and(is_gone);
         if let Ok(report) = known.heard(answer) {
             let before = std::mem::replace(&mut *lock(&known.report), report.clone());
-            self.count(&before, &report);
+            self.count(Some(&before), &report);
         }
         if gone {
             let _ = std::fs::remove_file(&known.path);
@@ -245,22 +251,20 @@ impl Processes {
         }
     }
 
-    /// Takes into the books what a previous process has counted between two reports.
-    fn count(&self, before: &Report, now: &Report) {
+    /// Takes into the books what a previous process has counted between two reports. Without one before, all of it.
+    fn count(&self, before: Option<&Report>, now: &Report) {
         let table = self.apps.pin();
+        let nothing = Counted::default();
         for (id, now) in &now.counted {
             let Some(app) = table.get(id.as_str()) else { continue };
-            let nothing = Counted::default();
-            let before = before.counted.get(id).unwrap_or(&nothing);
-            let add = |to: &AtomicU64, now: u64, before: u64| {
-                to.fetch_add(now.saturating_sub(before), Relaxed);
-            };
-            for by in ClosedBy::ALL {
-                let of = |counted: &Counted| counted.closed.get(by.as_str()).copied().unwrap_or(0);
-                add(&app.vitals.sockets_closed[by as usize], of(now), of(before));
-            }
-            add(&app.vitals.bytes_in, now.bytes_in, before.bytes_in);
-            add(&app.vitals.bytes_out, now.bytes_out, before.bytes_out);
+            let before = before.and_then(|before| before.counted.get(id));
+            now.add_since(before.unwrap_or(&nothing), &app.vitals.books);
+        }
+        for CountedAt { of, counted } in &now.counted_at {
+            let Some(app) = table.get(of.app.as_str()) else { continue };
+            let Some(instance) = app.instances.iter().find(|instance| of.is(&instance.vitals)) else { continue };
+            let before = before.and_then(|before| before.counted_at.iter().find(|before| before.of == *of));
+            counted.add_since(before.map_or(&nothing, |before| &before.counted), &instance.vitals.books);
         }
     }
 
@@ -332,6 +336,11 @@ impl Known {
             report.carried.push(carried);
         }
     }
+}
+
+/// The process that listens at a previous one's socket; 0 if its name does not say.
+fn pid_of(path: &Path) -> u32 {
+    path.to_str().and_then(|path| path.rsplit('.').next()?.parse().ok()).unwrap_or(0)
 }
 
 async fn change(path: &Path, whole: bool, body: &[u8]) -> io::Result<()> {

@@ -8,7 +8,6 @@ mod secure;
 mod upgrade;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -275,8 +274,7 @@ impl ProxyHttp for Proxy {
         x.bytes_out = x.bytes_out.max(session.body_bytes_sent() as u64);
         let vitals = x.vitals(&self.edge);
         vitals.count_request(x.status, x.started.elapsed());
-        vitals.bytes_in.fetch_add(x.bytes_in, Relaxed);
-        vitals.bytes_out.fetch_add(x.bytes_out, Relaxed);
+        vitals.books.carry(x.bytes_in, x.bytes_out);
         if self.edge.access_log.is_on() {
             self.edge.access_log.write(&x.line(&self.edge));
         }

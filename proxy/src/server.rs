@@ -88,8 +88,9 @@ pub async fn run(settings: Settings, upgrade: bool) -> Result<(), StartError> {
     }
     acceptors.start().await;
     if inherited.is_some() {
-        for address in &admin.bound.http {
-            let asked = handover::ask_oneself(address, edge.settings.listen.proxy_protocol.as_ref()).await;
+        let doors = admin.bound.http.iter().map(|address| (address, false));
+        for (address, is_https) in doors.chain(admin.bound.https.iter().map(|address| (address, true))) {
+            let asked = handover::ask_oneself(address, is_https, edge.settings.listen.proxy_protocol.as_ref()).await;
             asked.map_err(failed(format!("answer at {address}, so the proxy that ran before goes on")))?;
         }
     }

@@ -108,8 +108,9 @@ pub struct Side {
 impl Tunnel {
     pub fn new(app: Arc<AppVitals>, instance: Arc<InstanceVitals>, terms: Terms) -> Self {
         app.sockets.fetch_add(1, Relaxed);
-        app.sockets_opened.fetch_add(1, Relaxed);
         instance.tunnels.fetch_add(1, Relaxed);
+        app.books.open();
+        instance.books.open();
         let opened_at = clock::millis();
         Self {
             app,
@@ -296,8 +297,9 @@ impl Tunnel {
     fn count(&self, inward: &Flow, outward: &Flow, (before_in, before_out): (u64, u64)) {
         if (inward.bytes, outward.bytes) != (before_in, before_out) {
             self.moved_at.store(clock::millis(), Relaxed);
-            self.app.bytes_in.fetch_add(inward.bytes - before_in, Relaxed);
-            self.app.bytes_out.fetch_add(outward.bytes - before_out, Relaxed);
+            for books in [&self.app.books, &self.instance.books] {
+                books.carry(inward.bytes - before_in, outward.bytes - before_out);
+            }
         }
         if !inward.is_open() {
             note(&self.ended_by, ClosedBy::Client);

@@ -3,6 +3,8 @@
 //! Tables come and go; vitals are carried from one to the next, and stay as long as a request or a
 //! tunnel holds them.
 
+mod books;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +15,7 @@ use karman_contract::name::{AppId, InstanceId};
 use karman_contract::status::Health;
 use tokio::sync::Notify;
 
+pub use self::books::Books;
 use crate::admission::Admission;
 use crate::clock;
 use crate::health::RunningCheck;
@@ -32,6 +35,7 @@ pub struct InstanceVitals {
     pub address: SocketAddr,
     pub in_flight: AtomicU32,
     pub tunnels: AtomicU32,
+    pub books: Books,
     /// When it was first seen ready, by [`clock::millis`]; 0 for one that counts as warm.
     ready_since: AtomicU64,
     pub admission: Admission,
@@ -64,6 +68,7 @@ impl InstanceVitals {
             address,
             in_flight: AtomicU32::new(0),
             tunnels: AtomicU32::new(0),
+            books: Books::default(),
             ready_since: AtomicU64::new(0),
             admission: Admission::default(),
             connect: AtomicU64::new(0),
@@ -231,10 +236,7 @@ pub struct AppVitals {
     /// The turns of clients that were kept when their instance died.
     pub release: Admission,
     pub sockets: AtomicU32,
-    pub sockets_opened: AtomicU64,
-    pub sockets_closed: [AtomicU64; ClosedBy::ALL.len()],
-    pub bytes_in: AtomicU64,
-    pub bytes_out: AtomicU64,
+    pub books: Books,
     /// Unix milliseconds since which no instance answers; 0 while one does.
     pub down_since: AtomicU64,
     /// Woken when an instance may have become usable.
@@ -261,10 +263,7 @@ impl Default for AppVitals {
             info: InfoAnswers::default(),
             release: Admission::default(),
             sockets: AtomicU32::new(0),
-            sockets_opened: AtomicU64::new(0),
-            sockets_closed: [const { AtomicU64::new(0) }; ClosedBy::ALL.len()],
-            bytes_in: AtomicU64::new(0),
-            bytes_out: AtomicU64::new(0),
+            books: Books::default(),
             down_since: AtomicU64::new(0),
             changed: Notify::new(),
             departed: Mutex::new(Vec::new()),

@@ -141,10 +141,28 @@ pub enum KeyType {
     Ed25519,
 }
 
+/// What the edge has counted of an instance's sockets since it knows it. An upgrade goes on counting.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SocketCounts {
+    pub opened: u64,
+    /// By who ended them: client, app, drain, idle, limit, edge-shutdown, error. Who has ended none is not named.
+    #[serde(default)]
+    pub closed: BTreeMap<String, u64>,
+    /// From clients to the app.
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    /// How long the oldest of the open ones has been open; absent if none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_seconds: Option<u64>,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InstanceStatus {
     pub in_flight: u64,
     pub tunnels: u64,
+    /// Of its tunnels, the open ones and those before.
+    #[serde(default)]
+    pub sockets: SocketCounts,
     pub health: Health,
     /// True only when no process of this edge holds a socket or a request of a draining or removed instance.
     pub drained: bool,

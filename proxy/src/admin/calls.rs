@@ -15,7 +15,8 @@ use karman_contract::event::EventKind;
 use karman_contract::name::{AppId, InstanceId};
 use karman_contract::read::{Read, Unreadable};
 use karman_contract::status::{
-    AppCounts, AppStatus, AppsPage, CertificatesPage, Confirm, ConfirmAnswer, DocumentStatus, Health, InstanceStatus, Status,
+    AppCounts, AppStatus, AppsPage, CertificatesPage, Confirm, ConfirmAnswer, DocumentStatus, Health, InstanceStatus,
+    SocketCounts, Status,
 };
 
 use super::{Admin, follow};
@@ -23,7 +24,7 @@ use crate::documents::{Held, Table, name_of};
 use crate::events::About;
 use crate::http_server::{Body, Call, Reply};
 use crate::table::{App, Change};
-use crate::vitals::AppVitals;
+use crate::vitals::{AppVitals, Books, ClosedBy};
 
 /// Apps or certificates on one page of their list; a caller may ask for fewer.
 const PAGE_ITEMS_MAX: usize = 1_000;
@@ -232,11 +233,15 @@ impl Admin {
     /// What all processes of the edge hold of the app's instances, those that have left it included.
     fn instances(&self, app: &App) -> BTreeMap<InstanceId, InstanceStatus> {
         let mut instances = BTreeMap::new();
-        let mut add = |id: &InstanceId, health, tunnels: u64, in_flight: u64| {
-            let nothing = InstanceStatus { in_flight: 0, tunnels: 0, health, drained: false };
+        let mut add = |id: &InstanceId, health, tunnels: u64, in_flight: u64, oldest: Option<u64>, books: Option<&Books>| {
+            let nothing = InstanceStatus { in_flight: 0, tunnels: 0, sockets: SocketCounts::default(), health, drained: false };
             let status: &mut InstanceStatus = instances.entry(id.clone()).or_insert(nothing);
             status.tunnels += tunnels;
             status.in_flight += in_flight;
+            status.sockets.oldest_seconds = status.sockets.oldest_seconds.max(oldest);
+            if let Some(books) = books {
+                add_books(&mut status.sockets, books);
+            }
         };
         let departed = app.vitals.departed();
         for (id, vitals) in app
@@ -245,11 +250,14 @@ impl Admin {
             .map(|instance| (&instance.id, &instance.vitals))
             .chain(departed.iter().map(|(id, vitals)| (id, vitals)))
         {
-            add(id, vitals.health(), vitals.tunnels.load(Relaxed).into(), vitals.in_flight.load(Relaxed).into());
+            let (tunnels, in_flight) = (vitals.tunnels.load(Relaxed), vitals.in_flight.load(Relaxed));
+            let oldest = self.edge.tunnels.oldest_of(|instance| std::ptr::eq(instance, &**vitals)).map(|age| age.as_secs());
+            add(id, vitals.health(), tunnels.into(), in_flight.into(), oldest, Some(&vitals.books));
         }
         let others = self.edge.processes.reports();
         for carried in others.iter().flat_map(|(report, _)| &report.carried).filter(|carried| carried.of.app == app.id) {
-            add(&carried.of.instance, Health::Unknown, carried.tunnels, carried.in_flight);
+            let oldest = carried.oldest_ms.map(|millis| millis / 1_000);
+            add(&carried.of.instance, Health::Unknown, carried.tunnels, carried.in_flight, oldest, None);
         }
         let all_known = others.iter().all(|(_, answers)| *answers);
         for (id, status) in &mut instances {
@@ -301,6 +309,18 @@ fn live(vitals: &AppVitals) -> AppCounts {
         waiting: count(&vitals.waiting),
         sockets: count(&vitals.sockets),
         over_share: vitals.over_share.load(Relaxed),
+    }
+}
+
+fn add_books(counts: &mut SocketCounts, books: &Books) {
+    counts.opened += books.opened.load(Relaxed);
+    counts.bytes_in += books.bytes_in.load(Relaxed);
+    counts.bytes_out += books.bytes_out.load(Relaxed);
+    for by in ClosedBy::ALL {
+        let closed = books.closed(by).load(Relaxed);
+        if closed > 0 {
+            *counts.closed.entry(by.as_str().to_owned()).or_default() += closed;
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::line;
-use super::wire::{Answer, Carried, Counted, Done, Order, Report, Which};
+use super::wire::{Answer, Carried, Counted, CountedAt, Done, Order, Report, Which};
 use crate::admin::{self, Admin};
 use crate::clock;
 use crate::documents::Table;
@@ -38,6 +38,8 @@ pub struct Previous {
     closes_at: Timestamp,
     /// The apps that it carried tunnels of when it was taken over from.
     apps: BTreeMap<AppId, Arc<AppVitals>>,
+    /// And their instances.
+    instances: Vec<Arc<InstanceVitals>>,
     told: watch::Sender<Option<Leave>>,
     /// Whether the current process has heard all that was counted here.
     heard: AtomicBool,
@@ -70,6 +72,7 @@ impl Previous {
             taken_over_at: now,
             closes_at: now.checked_add(edge.settings.limits.tunnel_drain).unwrap_or(now),
             apps: BTreeMap::new(),
+            instances: Vec::new(),
             told: watch::Sender::new(None),
             heard: AtomicBool::new(false),
         })
@@ -78,11 +81,25 @@ impl Previous {
     /// Leaves saving, draining and the other processes to the current one, and hears its orders from now on.
     pub fn begin(mut self) -> Arc<Self> {
         let edge = &self.admin.edge;
+        let before = edge.processes.reports();
         edge.processes.dismiss();
         edge.drains.retire();
         edge.leave.retire();
         self.admin.apps.retire();
-        self.apps = edge.tunnels.all().iter().map(|tunnel| (tunnel.instance.app.clone(), Arc::clone(&tunnel.app))).collect();
+        let tunnels = edge.tunnels.all();
+        self.apps = tunnels.iter().map(|tunnel| (tunnel.instance.app.clone(), Arc::clone(&tunnel.app))).collect();
+        self.instances = tunnels.iter().map(|tunnel| Arc::clone(&tunnel.instance)).collect();
+        // What was counted of those that the processes before carry is in this one's books too.
+        let table = edge.apps.pin();
+        for app in before.iter().flat_map(|(report, _)| report.counted.keys()).filter_map(|id| table.get(id.as_str())) {
+            self.apps.insert(app.id.clone(), Arc::clone(&app.vitals));
+        }
+        for CountedAt { of, .. } in before.iter().flat_map(|(report, _)| &report.counted_at) {
+            let instances = table.get(of.app.as_str()).into_iter().flat_map(|app| &app.instances);
+            self.instances
+                .extend(instances.filter(|instance| of.is(&instance.vitals)).map(|instance| Arc::clone(&instance.vitals)));
+        }
+        each_once(&mut self.instances);
         let previous = Arc::new(self);
         tokio::spawn(Arc::clone(&previous).serve());
         previous
@@ -174,7 +191,8 @@ impl Previous {
         let mut open = tunnels.of(|instance| of.is(instance));
         crate::tunnel::close_silent(&mut open, count, within, ClosedBy::Drain);
         let (left, in_flight) = held(&self.admin, &of);
-        Carried { of, tunnels: left, in_flight, left_ms: None }
+        let oldest = tunnels.oldest_of(|instance| of.is(instance));
+        Carried { of, tunnels: left, in_flight, left_ms: None, oldest_ms: oldest.map(super::millis) }
     }
 
     fn report(&self) -> Report {
@@ -184,7 +202,9 @@ impl Previous {
             let of = Which::of(&vitals);
             let left = edge.drains.left(&vitals);
             let (tunnels, in_flight) = (vitals.tunnels.load(Relaxed).into(), vitals.in_flight.load(Relaxed).into());
-            carried.push(Carried { of, tunnels, in_flight, left_ms: left.map(super::millis) });
+            let oldest = edge.tunnels.oldest_of(|instance| std::ptr::eq(instance, &*vitals));
+            let (left_ms, oldest_ms) = (left.map(super::millis), oldest.map(super::millis));
+            carried.push(Carried { of, tunnels, in_flight, left_ms, oldest_ms });
         }
         Report {
             pid: std::process::id(),
@@ -194,7 +214,12 @@ impl Previous {
             tunnels: edge.tunnels.len() as u64,
             apps: edge.apps.pin().stamp(),
             carried,
-            counted: self.apps.iter().map(|(id, vitals)| (id.clone(), counted(vitals))).collect(),
+            counted: self.apps.iter().map(|(id, vitals)| (id.clone(), Counted::of(&vitals.books))).collect(),
+            counted_at: self
+                .instances
+                .iter()
+                .map(|vitals| CountedAt { of: Which::of(vitals), counted: Counted::of(&vitals.books) })
+                .collect(),
         }
     }
 }
@@ -234,9 +259,4 @@ fn busy(admin: &Admin) -> Vec<Arc<InstanceVitals>> {
 fn each_once(vitals: &mut Vec<Arc<InstanceVitals>>) {
     vitals.sort_unstable_by_key(Arc::as_ptr);
     vitals.dedup_by(|a, b| Arc::ptr_eq(a, b));
-}
-
-fn counted(vitals: &AppVitals) -> Counted {
-    let closed = ClosedBy::ALL.iter().map(|by| (by.as_str().to_owned(), vitals.sockets_closed[*by as usize].load(Relaxed)));
-    Counted { closed: closed.collect(), bytes_in: vitals.bytes_in.load(Relaxed), bytes_out: vitals.bytes_out.load(Relaxed) }
 }

@@ -4,13 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use jiff::Timestamp;
 use karman_contract::document::Stamp;
 use karman_contract::name::{AppId, InstanceId};
 use serde::{Deserialize, Serialize};
 
-use crate::vitals::InstanceVitals;
+use crate::vitals::{Books, ClosedBy, InstanceVitals};
 
 /// What the current process wants of a previous one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,6 +82,26 @@ pub struct Report {
     /// What it has counted in all, of apps that it carries or carried tunnels of.
     #[serde(default)]
     pub counted: BTreeMap<AppId, Counted>,
+    /// The same of their instances.
+    #[serde(default)]
+    pub counted_at: Vec<CountedAt>,
+}
+
+impl Report {
+    /// What is known of a process that has not said anything yet: that it is there.
+    pub fn of_silent(pid: u32) -> Self {
+        let now = Timestamp::now();
+        let (carried, counted, counted_at) = (Vec::new(), BTreeMap::new(), Vec::new());
+        Self { pid, taken_over_at: now, closes_at: now, connections: 0, tunnels: 0, apps: None, carried, counted, counted_at }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CountedAt {
+    #[serde(flatten)]
+    pub of: Which,
+    #[serde(flatten)]
+    pub counted: Counted,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,11 +113,16 @@ pub struct Carried {
     /// What is left of the time that its drain may take, where the process had begun one.
     #[serde(default)]
     pub left_ms: Option<u64>,
+    /// How long the oldest of the tunnels has been open.
+    #[serde(default)]
+    pub oldest_ms: Option<u64>,
 }
 
-/// Numbers of an app that only grow.
+/// Numbers of an app or of an instance that only grow.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {
+    #[serde(default)]
+    pub opened: u64,
     /// Tunnels, by who closed them.
     #[serde(default)]
     pub closed: BTreeMap<String, u64>,
@@ -104,4 +130,30 @@ pub struct Counted {
     pub bytes_in: u64,
     #[serde(default)]
     pub bytes_out: u64,
+}
+
+impl Counted {
+    pub fn of(books: &Books) -> Self {
+        let closed = ClosedBy::ALL.iter().map(|by| (by.as_str().to_owned(), books.closed(*by).load(Relaxed)));
+        Self {
+            opened: books.opened.load(Relaxed),
+            closed: closed.collect(),
+            bytes_in: books.bytes_in.load(Relaxed),
+            bytes_out: books.bytes_out.load(Relaxed),
+        }
+    }
+
+    /// Takes into the books what was counted since `before`.
+    pub fn add_since(&self, before: &Self, books: &Books) {
+        let add = |to: &AtomicU64, now: u64, before: u64| {
+            to.fetch_add(now.saturating_sub(before), Relaxed);
+        };
+        let closed = |counted: &Self, by: ClosedBy| counted.closed.get(by.as_str()).copied().unwrap_or(0);
+        add(&books.opened, self.opened, before.opened);
+        for by in ClosedBy::ALL {
+            add(books.closed(by), closed(self, by), closed(before, by));
+        }
+        add(&books.bytes_in, self.bytes_in, before.bytes_in);
+        add(&books.bytes_out, self.bytes_out, before.bytes_out);
+    }
 }

@@ -55,6 +55,12 @@ impl Tunnels {
         self.open.iter().filter(|tunnel| of_it(tunnel)).map(|tunnel| Arc::clone(tunnel.value())).collect()
     }
 
+    /// How long the oldest open tunnel to an instance has been open.
+    pub fn oldest_of(&self, is_it: impl Fn(&InstanceVitals) -> bool) -> Option<Duration> {
+        let opened = self.open.iter().filter(|tunnel| is_it(&tunnel.instance)).map(|tunnel| tunnel.opened_at()).min();
+        opened.map(|at| Duration::from_millis(clock::millis().saturating_sub(at)))
+    }
+
     /// All tunnels that were not told to close yet, those first that were opened first.
     pub fn oldest(&self) -> Vec<Arc<Tunnel>> {
         let mut open: Vec<_> =

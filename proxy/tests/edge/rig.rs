@@ -84,7 +84,6 @@ impl Edge {
 
     /// Starts a second process that takes over; returns the first.
     pub async fn upgrade(&mut self) -> Child {
-        self.has_own_books = false;
         let next = spawn(&self.dir.path().join("edge.yaml"), &["--upgrade"]);
         let pid = next.id();
         let previous = std::mem::replace(&mut self.process, next);

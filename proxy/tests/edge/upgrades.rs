@@ -9,7 +9,7 @@ use tokio::net::UnixStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::drains::ends;
-use crate::rig::{App, Edge, HOST, Load, Ws, end, instances_json, signal, until};
+use crate::rig::{App, Edge, HOST, Load, Ws, end, instances_json, signal, spawn, until};
 
 const CONNECT: &str = r#"{"msg":"connect","version":"1","support":["1"]}"#;
 const NO_LIMIT: &str = r#","limits":{"sockets_per_second":0}"#;
@@ -80,6 +80,14 @@ async fn an_upgrade_under_load_with_a_thousand_tunnels_open_closes_none_and_fail
     let metrics = edge.probe("/metrics").await.text();
     let closed = metrics.lines().find_map(|line| line.strip_prefix(r#"karman_sockets_closed_total{app="todos",by="client"} "#));
     assert_eq!(closed, Some("1010"), "those that the old process closed are counted by the new one");
+    let opened = metrics.lines().find_map(|line| line.strip_prefix(r#"karman_sockets_opened_total{app="todos"} "#));
+    assert_eq!(opened, Some("1010"), "the counter goes on where the old process was");
+    let sockets = edge.instance("a").await["sockets"].clone();
+    assert_eq!((&sockets["opened"], &sockets["closed"]), (&1_010.into(), &serde_json::json!({"client": 1_010})), "{sockets}");
+    assert!(
+        sockets["bytes_in"].as_u64().unwrap() >= 1_000 * CONNECT.len() as u64 && sockets["oldest_seconds"].is_null(),
+        "{sockets}"
+    );
 }
 
 #[tokio::test]
@@ -242,4 +250,57 @@ async fn a_process_that_took_the_listeners_and_does_not_serve_gives_them_back() 
     assert_eq!(status(&edge).await["processes"].as_array().unwrap().len(), 1);
     edge.put_app(&instances_json(&[("a", app.address)]), r#","state":"stopped""#).await;
     assert_eq!(edge.get("/", "").await.code(), "app-stopped", "it takes changes again");
+}
+
+#[tokio::test]
+async fn a_previous_process_that_says_nothing_at_first_may_hold_anything() {
+    let (mut edge, a, b) = (Edge::start().await, App::start("a"), App::start("b"));
+    let both =
+        |state: &str| format!(r#"{{"a":{{"address":"{}","state":"{state}"}},"b":{{"address":"{}"}}}}"#, a.address, b.address);
+    edge.put_app(&instances_json(&[("a", a.address)]), NO_LIMIT).await;
+    let sockets = open(&edge, 10).await;
+    let mut previous = edge.upgrade().await;
+    signal(&previous, "STOP");
+    end(&mut edge.process);
+    edge.restart().await;
+    edge.put_app(&both("draining"), NO_LIMIT).await;
+    let unsure = edge.instance("a").await;
+    assert_eq!((&unsure["tunnels"], &unsure["drained"]), (&0.into(), &false.into()), "what it holds is not known: {unsure}");
+    assert_eq!(status(&edge).await["processes"][1]["pid"], previous.id());
+    signal(&previous, "CONT");
+    ends(sockets, Instant::now()).await;
+    until("it is drained", async || edge.instance("a").await["drained"] == true).await;
+    until("the old process goes", async || previous.try_wait().unwrap().is_some_and(|status| status.success())).await;
+}
+
+#[tokio::test]
+async fn of_two_that_take_over_at_once_the_second_waits_for_the_first() {
+    let (mut edge, app) = (Edge::start().await, App::start("a"));
+    edge.put_app(&instances_json(&[("a", app.address)]), NO_LIMIT).await;
+    let mut ws = edge.socket_at("/websocket", &[]).await.unwrap();
+    let load = Load::start(edge.http);
+    until("there is load", async || load.served() > 50).await;
+    let settings = edge.dir.path().join("edge.yaml");
+    let mut next = [spawn(&settings, &["--upgrade"]), spawn(&settings, &["--upgrade"])];
+    let pids = next.each_ref().map(std::process::Child::id);
+    // The first of them carries nothing, and goes when the second has taken over.
+    let mut gone = None;
+    until("one took over from the other", async || {
+        gone = next.iter_mut().position(|process| process.try_wait().unwrap().is_some());
+        gone.is_some()
+    })
+    .await;
+    let gone = gone.unwrap();
+    assert!(next[gone].wait().unwrap().success(), "it had served, and ended well");
+    let status = status(&edge).await;
+    assert_eq!(status["processes"][0]["pid"], pids[1 - gone], "{status}");
+    assert_eq!(status["processes"][1]["pid"], edge.process.id(), "the one that holds the socket: {status}");
+    assert_eq!(load.failed(), 0, "of {}", load.served());
+    load.stop().await;
+    answers(&mut ws).await;
+    drop(ws);
+    let [first, second] = next;
+    let current = if gone == 0 { second } else { first };
+    let mut previous = std::mem::replace(&mut edge.process, current);
+    until("the old process goes", async || previous.try_wait().unwrap().is_some_and(|status| status.success())).await;
 }

@@ -5,7 +5,6 @@ mod tests;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -85,7 +84,9 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.tunnel.app.sockets_closed[self.closed.by as usize].fetch_add(1, Relaxed);
+        for books in [&self.tunnel.app.books, &self.tunnel.instance.books] {
+            books.close(self.closed.by);
+        }
         if let Some(kept) = &self.kept {
             self.edge.access_log.write(&kept.line(&self.edge, &self.closed));
         }

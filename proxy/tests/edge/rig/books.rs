@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use karman_contract::status::SocketCounts;
 use serde_json::Value;
 
 use super::{Answer, Edge, parse};
@@ -48,18 +49,39 @@ fn agree(edge: &Edge) -> Result<(), String> {
         if carried > open {
             return Err(format!("{id}: its instances carry {carried} tunnels, {open} are open"));
         }
-        let logged = logged(&edge.log(), id);
-        if logged.values().sum::<u64>() != closed {
-            return Err(format!("{id}: {closed} tunnels closed, the log has {logged:?}"));
+        let lines = edge.log();
+        let logged_of = logged(&lines, id, None);
+        if logged_of.values().sum::<u64>() != closed {
+            return Err(format!("{id}: {opened} tunnels opened, {open} open, {closed} closed, the log has {logged_of:?}"));
+        }
+        let bytes = sum("karman_bytes_total", id);
+        for (instance, status) in app.as_ref().and_then(|app| app["instances"].as_object()).into_iter().flatten() {
+            let sockets: SocketCounts = serde_json::from_value(status["sockets"].clone()).unwrap();
+            let (tunnels, ended) = (status["tunnels"].as_u64().unwrap_or(0), sockets.closed.values().sum::<u64>());
+            if sockets.opened < tunnels + ended || sockets.opened - ended > open {
+                return Err(format!("{id}, {instance}: {tunnels} tunnels, {sockets:?}, and {open} open in all"));
+            }
+            if sockets.oldest_seconds.is_some() != (tunnels > 0) && sockets.opened - ended == tunnels {
+                return Err(format!("{id}, {instance}: {tunnels} tunnels, the oldest {:?} s", sockets.oldest_seconds));
+            }
+            if sockets.bytes_in + sockets.bytes_out > bytes {
+                return Err(format!("{id}, {instance}: {sockets:?} of {bytes} bytes in all"));
+            }
+            let logged = logged(&lines, id, Some(instance));
+            // An instance that went and came again counts from its beginning; the log has both.
+            if sockets.closed.iter().any(|(by, count)| logged.get(by).copied().unwrap_or(0) < *count) {
+                return Err(format!("{id}, {instance}: {sockets:?}, the log has {logged:?}"));
+            }
         }
     }
     Ok(())
 }
 
-/// Tunnels of the app that the log saw end, by who ended them.
-fn logged(lines: &[Value], app: &str) -> BTreeMap<String, u64> {
+/// Tunnels of the app, or of one instance, that the log saw end, by who ended them.
+fn logged(lines: &[Value], app: &str, instance: Option<&str>) -> BTreeMap<String, u64> {
     let mut ends = BTreeMap::new();
-    for line in lines.iter().filter(|line| line["app"] == app && line["status"] == 101) {
+    let is_of = |line: &&Value| line["app"] == app && instance.is_none_or(|instance| line["instance"] == instance);
+    for line in lines.iter().filter(is_of).filter(|line| line["status"] == 101) {
         if let Some(by) = line["by"].as_str() {
             *ends.entry(by.to_owned()).or_default() += 1;
         }
