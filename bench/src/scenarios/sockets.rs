@@ -21,7 +21,10 @@ pub(crate) const SCENARIO: Scenario = Scenario {
         panels: &[Panel { series: "memory, MB", y: "memory of the proxy, MB" }],
     }],
     remarks: &[
-        ("CPU a round trip", "not broken down: user and kernel time, system calls and wake-ups of a round trip come next"),
+        (
+            "CPU a round trip",
+            "nginx makes the same three system calls a message, so the rest is user mode: its instructions come next",
+        ),
         (
             "a round trip,",
             "32 sockets speak as fast as they are answered, on two cores with the app and the load; the CPU a round trip is within it",
