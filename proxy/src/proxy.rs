@@ -161,6 +161,9 @@ impl ProxyHttp for Proxy {
             x.why = Some(BODY_TOO_SLOW.why);
             return Err(stop(x, BODY_TOO_SLOW.code));
         }
+        if end {
+            self.admit_body(x).await.map_err(|code| stop(x, code))?;
+        }
         if end
             && !x.response_started
             && let Some(deadline) = deadline(session)

@@ -44,6 +44,8 @@ impl Proxy {
         }
         match x.caller {
             Caller::Socket | Caller::SockJs => take_place(x, &app),
+            // Its turn comes when all of it is there: who sends slowly takes nobody's.
+            _ if !session.as_mut().is_body_empty() => Ok(()),
             _ => take_turn(x, &app).await,
         }
     }
@@ -60,6 +62,15 @@ impl Proxy {
         }
         session.set_keepalive(None);
         if *self.edge.level.borrow() >= Level::Full { Err(Code::Overloaded) } else { Ok(()) }
+    }
+
+    /// A request with a body is there: it takes its turn, or waits for one, before the app sees its end.
+    pub(super) async fn admit_body(&self, x: &mut Exchange) -> Result<(), Code> {
+        let needs_turn = x.turn.is_none() && !x.response_started && !matches!(x.caller, Caller::Socket | Caller::SockJs);
+        match x.app.clone().filter(|_| needs_turn) {
+            Some(app) => take_turn(x, &app).await,
+            None => Ok(()),
+        }
     }
 
     fn keep_to_rate(&self, x: &Exchange, app: &App) -> Result<(), Code> {

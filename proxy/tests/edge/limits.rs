@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::border::read_message;
+use crate::border::{Noting, read_message};
 use crate::failures::OK;
 use crate::rig::{Answer, App, Edge, HOST, Scripted, Ws, instances_json, until};
 
@@ -58,6 +58,54 @@ async fn requests_take_turns_and_the_queue_has_a_length_and_an_end() {
     for answer in [one, two, late, later] {
         assert_eq!(answer.status, 200, "who waited had a turn: {}", answer.code());
     }
+}
+
+/// Row L02 of `proxy/BAD-INPUT.md`: a thousand slow uploads are no thousand requests at work.
+#[tokio::test]
+async fn an_upload_takes_its_turn_when_it_is_there() {
+    let (edge, app) = (Edge::start().await, Noting::start().await);
+    with_limits(&edge, app.address, r#""requests_in_flight":1,"queue":1,"queue_seconds":10"#).await;
+    let mut uploads = Vec::new();
+    for _ in 0..3 {
+        let mut client = TcpStream::connect(edge.http).await.unwrap();
+        let half = format!("POST /upload HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 5\r\n\r\nhel");
+        client.write_all(half.as_bytes()).await.unwrap();
+        uploads.push(client);
+    }
+    until("all of them have begun", async || live(&edge, "todos").await["in_flight"] == 3).await;
+    assert_eq!(edge.get("/", "").await.status, 200, "who sends slowly takes nobody's turn");
+    assert_eq!(app.count(), 1, "the app has seen no end of theirs");
+    for client in &mut uploads {
+        client.write_all(b"lo").await.unwrap();
+        assert!(read_message(client).await.unwrap().starts_with("HTTP/1.1 200 "));
+    }
+    assert_eq!(app.count(), 4);
+}
+
+#[tokio::test]
+async fn an_upload_that_is_there_waits_for_its_turn() {
+    let (go, going) = tokio::sync::watch::channel(false);
+    let app = Scripted::start(move |_, mut stream, heads| {
+        let mut going = going.clone();
+        async move {
+            while heads.read(&mut stream).await {
+                let length = if heads.last().starts_with("POST") { 5 } else { 0 };
+                stream.read_exact(&mut [0; 5][..length]).await.unwrap();
+                let _ = going.wait_for(|go| *go).await;
+                let _ = stream.write_all(OK).await;
+            }
+        }
+    })
+    .await;
+    let edge = Edge::start().await;
+    with_limits(&edge, app.address, r#""requests_in_flight":1,"queue":1,"queue_seconds":60"#).await;
+    let (first, second, ()) = tokio::join!(edge.get("/first", ""), edge.post("/second", "", "hello"), async {
+        until("one works and one waits", async || live(&edge, "todos").await["queued"] == 1).await;
+        let third = edge.post("/third", "", "hello").await;
+        assert_eq!((third.status, third.code()), (503, "queue-full"));
+        go.send_replace(true);
+    });
+    assert_eq!((first.status, second.status), (200, 200));
 }
 
 #[tokio::test]
