@@ -19,8 +19,24 @@ pub(crate) const SCENARIO: Scenario = Scenario {
     measure,
     rounds: 1,
     plots: &[],
-    remarks: &[],
+    remarks: &[
+        (
+            "at rest",
+            "a request costs more CPU, see 'http'; what counts here is how much later a bystander is answered under attack than now",
+        ),
+        ("silent connections", SLOWLY),
+        ("slow heads", SLOWLY),
+        ("slow bodies", SLOWLY),
+        ("garbage", REFUSED),
+        ("bad heads", REFUSED),
+        ("strange hosts", REFUSED),
+    ],
 };
+
+const SLOWLY: &str = "a bystander's request costs more CPU by itself, see 'http' and the rows at rest; what one that is slow costs and \
+                      holds was not broken down. Next: what a connection keeps before its head is whole";
+const REFUSED: &str = "a bystander's request costs more CPU by itself, see 'http' and the rows at rest; what a refusal costs was not \
+                       broken down: it writes a page, and waits until the client has read it. Next: count its system calls";
 
 /// Slow connections at once.
 const SLOW: u32 = 1_000;

@@ -34,10 +34,13 @@ pub(crate) const DEPLOY: Scenario = Scenario {
     measure: deploy,
     rounds: 2,
     plots: &[],
-    remarks: &[(
-        "until the last",
-        "a drain takes as long as the new release admits sockets, on purpose; the peers drop all of them at once",
-    )],
+    remarks: &[
+        (
+            "until the last",
+            "a drain takes as long as the new release admits sockets, on purpose; the peers drop all of them at once",
+        ),
+        ("CPU of the new release", "not broken down; its visitors come at a pace, where the peers' come all at once"),
+    ],
 };
 
 const VISITORS: u32 = 400;
