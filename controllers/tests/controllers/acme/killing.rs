@@ -1,7 +1,5 @@
 //! The controller is killed at every request of an order, and nothing is ordered twice for that.
 
-use serde_json::json;
-
 use super::https::Identity;
 use super::pebble::{ACME, HTTP, Pebble, RELAY, own_address};
 use super::platform::{Answerer, Platform};
@@ -27,12 +25,7 @@ fn killed(is_delivered: bool) {
     let _pebble = Pebble::start(platform.dir(), &identity, 0);
     let relay = Relay::start(own_address(RELAY), own_address(ACME), &identity);
     let _answerer = Answerer::start(own_address(HTTP), platform.data("keys"));
-    platform.settings(&json!({
-        "cas": [{"name": "pebble", "directory": relay.directory(), "root": "ca-root.pem",
-                 "limits": {"orders_per_3_hours": 10_000, "per_domain_per_week": 10_000, "same_names_per_week": 100}}],
-        "resolvers": [Pebble::resolver()],
-        "propagation_seconds": 0,
-    }));
+    platform.settings(&relay.settings());
     let mut killed = 0;
     for after in 1..REQUESTS_MAX {
         let host = format!("app-{after}.example.com");

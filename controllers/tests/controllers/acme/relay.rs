@@ -13,11 +13,12 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::https::{HttpsServer, Identity, install_provider};
+use super::pebble::Pebble;
 
 /// What the relay counted, and where it is to stop.
 #[derive(Default)]
@@ -77,8 +78,14 @@ impl Relay {
         Self { log, server }
     }
 
-    pub(super) fn directory(&self) -> String {
-        format!("https://{}/dir", self.server.address)
+    /// Of a controller whose CA is a pebble behind this, and that may order as much as a test wants.
+    pub(super) fn settings(&self) -> Value {
+        json!({
+            "cas": [{"name": "pebble", "directory": format!("https://{}/dir", self.server.address), "root": "ca-root.pem",
+                     "limits": {"orders_per_3_hours": 10_000, "per_domain_per_week": 10_000, "same_names_per_week": 100}}],
+            "resolvers": [Pebble::resolver()],
+            "propagation_seconds": 0,
+        })
     }
 
     /// From now on counts anew, and cuts there.

@@ -1,7 +1,5 @@
 //! The CA is restarted in the middle of an order: one that comes back with its orders, and one that has forgotten them.
 
-use serde_json::json;
-
 use super::https::Identity;
 use super::pebble::{ACME, HTTP, Pebble, RELAY, own_address};
 use super::platform::{Answerer, Platform};
@@ -25,12 +23,7 @@ fn scene() -> Scene {
     let pebble = Pebble::start(platform.dir(), &identity, 0);
     let relay = Relay::start(own_address(RELAY), own_address(ACME), &identity);
     let answerer = Answerer::start(own_address(HTTP), platform.data("keys"));
-    platform.settings(&json!({
-        "cas": [{"name": "pebble", "directory": relay.directory(), "root": "ca-root.pem",
-                 "limits": {"orders_per_3_hours": 10_000, "per_domain_per_week": 10_000, "same_names_per_week": 100}}],
-        "resolvers": [Pebble::resolver()],
-        "propagation_seconds": 0,
-    }));
+    platform.settings(&relay.settings());
     platform.start();
     let mut scene = Scene { platform, pebble, relay, _answerer: answerer };
     scene.order("account.example.com", None);
