@@ -1,4 +1,4 @@
-//! `karman-bench compare`: what got worse between two runs, by more than the runs spread.
+//! `karman-bench compare`: what got worse between two runs, by more than the runs spread and the machine itself changed.
 
 #[cfg(test)]
 mod tests;
@@ -35,10 +35,11 @@ pub(crate) fn run(options: &Options) -> io::Result<ExitCode> {
                     continue;
                 }
                 judged += 1;
-                let Some(change) = change(old, new, unit, options.tolerance / 100.0) else { continue };
+                let drift = drift(then, now, contender, figure);
+                let Some(change) = change(old, new.over(drift), unit, options.tolerance / 100.0) else { continue };
                 worse += u32::from(change == Change::Worse);
                 println!(
-                    "{}: {}, {contender}, {figure}: {:.2}{unit} -> {:.2}{unit}",
+                    "{}: {}, {contender}, {figure}: {:.2}{unit} -> {:.2}{unit}, the others × {drift:.2}",
                     if change == Change::Worse { "worse" } else { "better" },
                     then.scenario,
                     old.median,
@@ -62,6 +63,15 @@ pub(crate) fn run(options: &Options) -> io::Result<ExitCode> {
 enum Change {
     Better,
     Worse,
+}
+
+/// How much the machine itself changed from run to run: the median of what the other contenders' figures became. 1 where there are none.
+fn drift(then: &Results, now: &Results, contender: &str, figure: &str) -> f64 {
+    let is_ours = |name: &str| name.starts_with("karman");
+    let others = then.contenders().into_iter().filter(|other| *other != contender && !(is_ours(other) && is_ours(contender)));
+    let both = others.filter_map(|other| then.spread(other, figure).zip(now.spread(other, figure)));
+    let changes = both.filter(|(old, new)| old.median > 0.0 && new.median > 0.0).map(|(old, new)| new.median / old.median);
+    Spread::of(changes.collect()).map_or(1.0, |changes| changes.median)
 }
 
 /// Pure: a change counts where the medians are further apart than both spreads together, and than the tolerance.

@@ -1,6 +1,8 @@
 //! What counts as a change between two runs, and what is their noise.
 
 use super::*;
+use crate::lab::Reading;
+use crate::report::{Machine, Turned};
 
 fn spread(rounds: &[f64]) -> Spread {
     Spread::of(rounds.to_vec()).unwrap()
@@ -50,4 +52,36 @@ fn two_runs_of_the_same_agree_and_half_as_much_again_is_found() {
     let (same, slower) = (differ(1.0), differ(1.5));
     assert!(same <= 20, "{same} of 1,000 figures that are the same are said to differ");
     assert!(slower >= 950, "{slower} of 1,000 figures that are half as much again are found");
+}
+
+/// One round of one figure, by contender.
+fn run_of(figures: &[(&str, f64)]) -> Results {
+    let turn = |(contender, value): &(&str, f64)| {
+        let mut reading = Reading::default();
+        reading.put("CPU", Unit::Microseconds, *value);
+        Turned { contender: (*contender).to_owned(), round: 1, reading }
+    };
+    Results {
+        scenario: "a".to_owned(),
+        question: "What?".to_owned(),
+        machine: Machine::here(),
+        versions: Vec::new(),
+        scale: 1.0,
+        rounds: 1,
+        seconds: 1,
+        left_out: Vec::new(),
+        failed: Vec::new(),
+        turns: figures.iter().map(turn).collect(),
+    }
+}
+
+#[test]
+fn the_others_say_how_much_the_machine_itself_changed() {
+    let then = run_of(&[("karman", 100.0), ("karman-plain", 100.0), ("nginx", 60.0), ("haproxy", 50.0), ("go", 0.0)]);
+    let now = run_of(&[("karman", 130.0), ("karman-plain", 200.0), ("nginx", 78.0), ("haproxy", 65.0), ("go", 9.0)]);
+    // Neither what is ours nor what was nothing counts.
+    assert!((drift(&then, &now, "karman", "CPU") - 1.3).abs() < 1e-9);
+    assert!((drift(&then, &now, "nginx", "CPU") - 1.3).abs() < 1e-9);
+    let alone = run_of(&[("karman", 100.0)]);
+    assert!((drift(&alone, &run_of(&[("karman", 200.0)]), "karman", "CPU") - 1.0).abs() < 1e-9);
 }
