@@ -149,3 +149,29 @@ impl Spread {
         Self { least: self.least / times, median: self.median / times, most: self.most / times, ..self }
     }
 }
+
+#[cfg(test)]
+impl Results {
+    /// One figure: the turns' contenders and values, in their order.
+    pub(crate) fn of_figure(figure: &str, unit: Unit, turns: &[(&str, f64)]) -> Self {
+        let turn = |(n, (contender, value)): (usize, &(&str, f64))| {
+            let mut reading = Reading::default();
+            reading.put(figure, unit, *value);
+            let before = turns[..n].iter().filter(|(other, _)| other == contender).count();
+            Turned { contender: (*contender).to_owned(), round: before as u32 + 1, reading }
+        };
+        let turns: Vec<_> = turns.iter().enumerate().map(turn).collect();
+        Self {
+            scenario: "a".to_owned(),
+            question: "What?".to_owned(),
+            machine: Machine::here(),
+            versions: Vec::new(),
+            scale: 1.0,
+            rounds: turns.iter().map(|turn| turn.round).max().unwrap_or_default(),
+            seconds: 1,
+            left_out: Vec::new(),
+            failed: Vec::new(),
+            turns,
+        }
+    }
+}

@@ -1,8 +1,6 @@
 //! What counts as a change between two runs, and what is their noise.
 
 use super::*;
-use crate::lab::Reading;
-use crate::report::{Machine, Turned};
 
 fn spread(rounds: &[f64]) -> Spread {
     Spread::of(rounds.to_vec()).unwrap()
@@ -54,25 +52,8 @@ fn two_runs_of_the_same_agree_and_half_as_much_again_is_found() {
     assert!(slower >= 950, "{slower} of 1,000 figures that are half as much again are found");
 }
 
-/// One round of one figure, by contender.
-fn run_of(figures: &[(&str, f64)]) -> Results {
-    let turn = |(contender, value): &(&str, f64)| {
-        let mut reading = Reading::default();
-        reading.put("CPU", Unit::Microseconds, *value);
-        Turned { contender: (*contender).to_owned(), round: 1, reading }
-    };
-    Results {
-        scenario: "a".to_owned(),
-        question: "What?".to_owned(),
-        machine: Machine::here(),
-        versions: Vec::new(),
-        scale: 1.0,
-        rounds: 1,
-        seconds: 1,
-        left_out: Vec::new(),
-        failed: Vec::new(),
-        turns: figures.iter().map(turn).collect(),
-    }
+fn run_of(turns: &[(&str, f64)]) -> Results {
+    Results::of_figure("CPU", Unit::Microseconds, turns)
 }
 
 #[test]

@@ -3,34 +3,13 @@
 use std::path::Path;
 
 use super::*;
-use crate::lab::Reading;
-use crate::report::{Machine, Turned, newest};
+use crate::report::newest;
 use crate::scenarios;
 
 /// Two rounds of one figure each.
 fn results(figure: &str, unit: Unit, ours: [f64; 2], theirs: [f64; 2]) -> Results {
-    let turn = |contender: &str, round, value| {
-        let mut reading = Reading::default();
-        reading.put(figure, unit, value);
-        Turned { contender: contender.to_owned(), round, reading }
-    };
-    Results {
-        scenario: "a".to_owned(),
-        question: "What?".to_owned(),
-        machine: Machine::here(),
-        versions: Vec::new(),
-        scale: 1.0,
-        rounds: 2,
-        seconds: 1,
-        left_out: Vec::new(),
-        failed: Vec::new(),
-        turns: vec![
-            turn("karman", 1, ours[0]),
-            turn("karman", 2, ours[1]),
-            turn("nginx", 1, theirs[0]),
-            turn("nginx", 2, theirs[1]),
-        ],
-    }
+    let turns = [("karman", ours[0]), ("karman", ours[1]), ("nginx", theirs[0]), ("nginx", theirs[1])];
+    Results::of_figure(figure, unit, &turns)
 }
 
 #[test]
