@@ -15,7 +15,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use karman_contract::answer::{Applied, Refusal};
 use karman_contract::app::App;
-use karman_contract::document::{Delta, DocumentName, Item, KeysDocument, Stamp, write_items};
+use karman_contract::document::{DocumentName, Stamp};
 use karman_contract::drain::DrainOrder;
 use karman_contract::name::AppId;
 use karman_contract::read::{At, Reason, parse_json};
@@ -96,31 +96,13 @@ impl Admin {
     }
 
     /// Replaces a whole document.
-    pub async fn put<'a, I: Item>(
-        &self,
-        stamp: Stamp,
-        beside: &I::Beside,
-        items: impl Iterator<Item = (&'a I::Key, &'a I)>,
-        force: bool,
-    ) -> Result<Applied, AdminError> {
-        let mut body = Vec::new();
-        write_items::<I>(&mut body, stamp, beside, items);
-        if force && body.pop() == Some(b'}') {
-            body.extend_from_slice(br#","force":true}"#);
-        }
-        self.change(Method::PUT, I::DOCUMENT, body).await
+    pub async fn put(&self, document: DocumentName, body: Vec<u8>) -> Result<Applied, AdminError> {
+        self.change(Method::PUT, document, body).await
     }
 
     /// Changes a document on top of the generation that the proxy has.
-    pub async fn patch<I: Item>(&self, delta: &Delta<I>) -> Result<Applied, AdminError> {
-        let body = serde_json::to_vec(delta).map_err(|error| AdminError::Strange(error.to_string()))?;
-        self.change(Method::PATCH, I::DOCUMENT, body).await
-    }
-
-    /// Replaces the keys.
-    pub async fn put_keys(&self, document: &KeysDocument) -> Result<Applied, AdminError> {
-        let body = serde_json::to_vec(document).map_err(|error| AdminError::Strange(error.to_string()))?;
-        self.change(Method::PUT, DocumentName::Keys, body).await
+    pub async fn patch(&self, document: DocumentName, body: Vec<u8>) -> Result<Applied, AdminError> {
+        self.change(Method::PATCH, document, body).await
     }
 
     /// Tells the proxy what it should have; the answer names what is not so.

@@ -24,6 +24,8 @@ mod faults;
 mod lone_admin;
 #[path = "controllers/moto.rs"]
 mod moto;
+#[path = "controllers/older.rs"]
+mod older;
 #[path = "controllers/operators.rs"]
 mod operators;
 #[path = "controllers/program.rs"]

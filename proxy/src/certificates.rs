@@ -170,14 +170,14 @@ impl Table for Certificates {
         self.hash.get_or_init(|| {
             let sorted = self.sorted();
             let items = sorted.iter().map(|certificate| (&certificate.id, certificate.to_wire()));
-            hash_items::<Wire>(self.stamp.unwrap_or_default(), &self.acme, items)
+            hash_items::<Wire>(self.stamp.unwrap_or_default(), self.acme.to_fields(), items)
         })
     }
 
     fn write(&self, out: &mut dyn Write) {
         let sorted = self.sorted();
         let items = sorted.iter().map(|certificate| (&certificate.id, certificate.to_wire()));
-        write_items::<Wire>(out, self.stamp.unwrap_or_default(), &self.acme, items);
+        write_items::<Wire>(out, self.stamp.unwrap_or_default(), self.acme.to_fields(), items);
     }
 
     fn removed_by(&self, document: &Document<Wire>) -> usize {

@@ -49,11 +49,11 @@ impl Table for Pages {
     }
 
     fn hash(&self) -> &str {
-        self.hash.get_or_init(|| hash_items::<Page>(self.stamp.unwrap_or_default(), &(), self.pages.iter()))
+        self.hash.get_or_init(|| hash_items::<Page>(self.stamp.unwrap_or_default(), Vec::new(), self.pages.iter()))
     }
 
     fn write(&self, out: &mut dyn Write) {
-        write_items::<Page>(out, self.stamp.unwrap_or_default(), &(), self.pages.iter());
+        write_items::<Page>(out, self.stamp.unwrap_or_default(), Vec::new(), self.pages.iter());
     }
 
     fn removed_by(&self, document: &PagesDocument) -> usize {

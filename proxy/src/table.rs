@@ -131,13 +131,13 @@ impl Table for Apps {
     fn hash(&self) -> &str {
         self.hash.get_or_init(|| {
             let sorted = self.sorted();
-            hash_items::<Wire>(self.stamp.unwrap_or_default(), &(), sorted.iter().map(|app| (&app.id, &app.wire)))
+            hash_items::<Wire>(self.stamp.unwrap_or_default(), Vec::new(), sorted.iter().map(|app| (&app.id, &app.wire)))
         })
     }
 
     fn write(&self, out: &mut dyn Write) {
         let sorted = self.sorted();
-        write_items::<Wire>(out, self.stamp.unwrap_or_default(), &(), sorted.iter().map(|app| (&app.id, &app.wire)));
+        write_items::<Wire>(out, self.stamp.unwrap_or_default(), Vec::new(), sorted.iter().map(|app| (&app.id, &app.wire)));
     }
 
     fn removed_by(&self, document: &AppsDocument) -> usize {

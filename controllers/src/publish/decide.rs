@@ -4,8 +4,9 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use karman_contract::document::{Beside as _, Delta, Item, Stamp, hash_items};
+use karman_contract::document::{Beside as _, Delta, Item, Stamp};
 
+use super::known::Known;
 pub use super::wanted::{Content, Items};
 
 /// What a proxy has of one document, as far as we know.
@@ -85,10 +86,13 @@ fn delta<I: Item>(held: &Held<I>, wanted: &Content<I>, stamp: Stamp) -> Delta<I>
 
 impl<I: Item> Has<I> {
     /// What the proxy has, if it is what `wanted` would be under the proxy's own stamp.
-    pub fn recognized(stamp: Option<Stamp>, hash: Option<&str>, wanted: &Content<I>) -> Self {
+    pub fn recognized(stamp: Option<Stamp>, hash: Option<&str>, wanted: &Content<I>, known: &Known) -> Self {
         let Some(stamp) = stamp else { return Self::Nothing };
-        let held = Held { stamp, content: wanted.clone() };
-        if hash.is_some_and(|hash| hash == held.hash()) { Self::This(held) } else { Self::Unknown(stamp) }
+        if hash.is_some_and(|hash| hash == known.hash(stamp, wanted)) {
+            Self::This(Held { stamp, content: wanted.clone() })
+        } else {
+            Self::Unknown(stamp)
+        }
     }
 
     pub fn held(&self) -> Option<&Held<I>> {
@@ -106,11 +110,5 @@ impl<I: Item> Has<I> {
             Self::Unknown(stamp) => Some(*stamp),
             Self::This(held) => Some(held.stamp),
         }
-    }
-}
-
-impl<I: Item> Held<I> {
-    pub fn hash(&self) -> String {
-        hash_items::<I>(self.stamp, &self.content.beside, self.content.items.iter().map(|(key, item)| (key, item.as_ref())))
     }
 }

@@ -12,7 +12,9 @@ use karman_contract::status::{Confirm, Confirmed, Status};
 use super::decide::{Has, Held};
 use super::exceptions::Exceptions;
 use super::keys::HasKeys;
+use super::known::Known;
 use super::ledger::Shared;
+use super::left_out::{LeftOut, Without};
 use super::outcome::{Change, Trouble};
 use super::send::{Unsent, send};
 use super::wanted::{Content, Wanted};
@@ -33,6 +35,10 @@ pub struct Edge {
     certificates: Has<Certificate>,
     keys: HasKeys,
     exceptions: Exceptions,
+    /// What the proxy knows of the contract, and what it therefore goes without.
+    known: Known,
+    apps_without: LeftOut<App>,
+    certificates_without: LeftOut<Certificate>,
     /// The epoch under which this process brought the proxy up to date. Whoever else writes to it
     /// then is not the store, and the store goes past it.
     led_epoch: Option<u64>,
@@ -52,6 +58,9 @@ impl Edge {
             certificates: Has::Nothing,
             keys: HasKeys::default(),
             exceptions: Exceptions::default(),
+            known: Known::default(),
+            apps_without: LeftOut::default(),
+            certificates_without: LeftOut::default(),
             led_epoch: None,
             started_at: None,
         }
@@ -68,6 +77,12 @@ impl Edge {
 
     pub fn exceptions(&self) -> &Exceptions {
         &self.exceptions
+    }
+
+    /// The fields that the proxy does not know, and what goes without them.
+    pub fn without(&self) -> BTreeMap<String, Without> {
+        let (apps, certificates) = (self.apps_without.by_field(), self.certificates_without.by_field());
+        apps.iter().chain(certificates).map(|(field, without)| (field.clone(), without.clone())).collect()
     }
 
     /// The stamp of what this edge is brought to.
@@ -137,13 +152,19 @@ impl Edge {
             self.stamp = self.ledger.begin_epoch_after(stamp.epoch).await?;
         }
 
+        let is_new_run = self.started_at.replace(status.started_at) != Some(status.started_at);
+        if is_new_run {
+            self.known = Known::new(&status.fields);
+            (self.apps_without, self.certificates_without) = (LeftOut::default(), LeftOut::default());
+        }
         let supposed = self.exceptions.apply(&wanted.apps, &self.apps.items()).into();
-        self.apps = Has::recognized(apps.stamp, apps.hash.as_deref(), &supposed);
-        self.pages = Has::recognized(pages.stamp, pages.hash.as_deref(), &Arc::clone(&wanted.pages).into());
+        self.apps = Has::recognized(apps.stamp, apps.hash.as_deref(), &supposed, &self.known);
+        let supposed = Arc::clone(&wanted.pages).into();
+        self.pages = Has::recognized(pages.stamp, pages.hash.as_deref(), &supposed, &self.known);
         let supposed = wanted.secrets.certificates.clone().unwrap_or_default();
-        self.certificates = Has::recognized(certificates.stamp, certificates.hash.as_deref(), &supposed);
+        self.certificates = Has::recognized(certificates.stamp, certificates.hash.as_deref(), &supposed, &self.known);
         self.keys.met(&keys);
-        if self.started_at.replace(status.started_at) != Some(status.started_at) {
+        if is_new_run {
             self.exceptions.forget();
         }
         self.status = Some(status);
@@ -153,14 +174,16 @@ impl Edge {
     /// The keys, then the certificates. A proxy that does not act on certificates yet gets none.
     async fn sync_secrets(&mut self, wanted: &Wanted, accept: bool) -> Result<(), Trouble> {
         if let Some(keys) = &wanted.secrets.keys {
-            self.keys.sync(keys, &self.admin, (&mut self.stamp, &self.ledger)).await?;
+            self.keys.sync(keys, &self.admin, (&mut self.stamp, &self.ledger), &self.known).await?;
         }
         let not_yet = |status: &Status| status.not_yet.iter().any(|field| field == "certificates");
         let Some(content) = wanted.secrets.certificates.as_ref().filter(|_| !self.status.as_ref().is_none_or(not_yet)) else {
             return Ok(());
         };
+        self.certificates_without.look(&self.known, &content.items);
         for _ in 0..TRIES_MAX {
-            match send(&self.admin, &mut self.certificates, content, (&mut self.stamp, &self.ledger), accept).await {
+            let how = (&self.known, accept);
+            match send(&self.admin, &mut self.certificates, content, (&mut self.stamp, &self.ledger), how).await {
                 Ok(_) => return Ok(()),
                 Err(Unsent::Again) => {}
                 Err(Unsent::Refused(refusal)) => {
@@ -188,7 +211,7 @@ impl Edge {
         }
         let pages = pages.into();
         for _ in 0..TRIES_MAX {
-            match send(&self.admin, &mut self.pages, &pages, (&mut self.stamp, &self.ledger), false).await {
+            match send(&self.admin, &mut self.pages, &pages, (&mut self.stamp, &self.ledger), (&self.known, false)).await {
                 Ok(_) => return Ok(()),
                 Err(Unsent::Again) => {}
                 Err(Unsent::Refused(refusal)) => return Err(Trouble::Problem(format!("the proxy refused the pages: {refusal}"))),
@@ -202,14 +225,14 @@ impl Edge {
         for _ in 0..TRIES_MAX {
             self.know_what_is_kept(wanted, accept).await?;
             let apps = self.exceptions.apply(&wanted.apps, &self.apps.items());
-            let refusal =
-                match send(&self.admin, &mut self.apps, &Arc::clone(&apps).into(), (&mut self.stamp, &self.ledger), accept).await
-                {
-                    Ok(change) => return Ok(change),
-                    Err(Unsent::Again) => continue,
-                    Err(Unsent::Refused(refusal)) => refusal,
-                    Err(Unsent::Trouble(trouble)) => return Err(trouble),
-                };
+            self.apps_without.look(&self.known, &apps);
+            let (content, how) = (Arc::clone(&apps).into(), (&self.known, accept));
+            let refusal = match send(&self.admin, &mut self.apps, &content, (&mut self.stamp, &self.ledger), how).await {
+                Ok(change) => return Ok(change),
+                Err(Unsent::Again) => continue,
+                Err(Unsent::Refused(refusal)) => refusal,
+                Err(Unsent::Trouble(trouble)) => return Err(trouble),
+            };
             // What the proxy has must be known before anything is left as it is there.
             self.read_apps().await?;
             let learned = match &refusal {
@@ -252,17 +275,17 @@ impl Edge {
         let apps = self.apps.held().map(|held| (held.stamp, held.content.clone()));
         let pages = self.pages.held().map(|held| (held.stamp, held.content.clone()));
         let certificates = self.certificates.held().map(|held| (held.stamp, held.content.clone()));
-        let (keys, admin) = (self.keys.confirmed(), self.admin.clone());
+        let (keys, admin, known) = (self.keys.confirmed(), self.admin.clone(), self.known.clone());
         async move {
             let mut confirm = BTreeMap::new();
             if let Some((stamp, content)) = apps {
-                confirm.insert(DocumentName::Apps, confirmed(stamp, content).await?);
+                confirm.insert(DocumentName::Apps, confirmed(stamp, content, known.clone()).await?);
             }
             if let Some((stamp, content)) = pages {
-                confirm.insert(DocumentName::Pages, confirmed(stamp, content).await?);
+                confirm.insert(DocumentName::Pages, confirmed(stamp, content, known.clone()).await?);
             }
             if let Some((stamp, content)) = certificates {
-                confirm.insert(DocumentName::Certificates, confirmed(stamp, content).await?);
+                confirm.insert(DocumentName::Certificates, confirmed(stamp, content, known.clone()).await?);
             }
             if let Some(keys) = keys {
                 confirm.insert(DocumentName::Keys, keys);
@@ -273,8 +296,8 @@ impl Edge {
 }
 
 /// The hash of 100,000 apps takes a while, in which the other edges go on.
-async fn confirmed<I: Item>(stamp: Stamp, content: Content<I>) -> Result<Confirmed, Trouble> {
-    let hash = tokio::task::spawn_blocking(move || Held::<I> { stamp, content }.hash()).await;
+async fn confirmed<I: Item>(stamp: Stamp, content: Content<I>, known: Known) -> Result<Confirmed, Trouble> {
+    let hash = tokio::task::spawn_blocking(move || known.hash(stamp, &content)).await;
     let hash = hash.map_err(|error| Trouble::Problem(format!("the document cannot be hashed: {error}")))?;
     Ok(Confirmed { epoch: stamp.epoch, generation: stamp.generation, hash })
 }

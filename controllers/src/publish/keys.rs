@@ -1,9 +1,10 @@
 //! The keys document of one proxy: whole only, and known by its hash alone.
 
 use karman_contract::answer::Refusal;
-use karman_contract::document::{KeysDocument, Stamp};
+use karman_contract::document::{DocumentName, KeysDocument, Stamp};
 use karman_contract::status::{Confirmed, DocumentStatus};
 
+use super::known::Known;
 use super::ledger::Shared;
 use super::outcome::Trouble;
 use crate::admin::{Admin, AdminError};
@@ -31,11 +32,17 @@ impl HasKeys {
     }
 
     /// Makes the proxy have these keys.
-    pub async fn sync(&mut self, keys: &Keys, admin: &Admin, (stamp, ledger): (&mut Stamp, &Shared)) -> Result<(), Trouble> {
+    pub async fn sync(
+        &mut self,
+        keys: &Keys,
+        admin: &Admin,
+        (stamp, ledger): (&mut Stamp, &Shared),
+        known: &Known,
+    ) -> Result<(), Trouble> {
         let document = |stamp| KeysDocument { cookie: keys.cookie.clone(), ticket: keys.ticket.clone(), stamp };
         if let Some(current) = self.stamp {
             let same = document(current);
-            if self.sent.as_ref() == Some(&same) || self.hash.as_ref() == Some(&same.hash()) {
+            if self.sent.as_ref() == Some(&same) || self.hash.as_ref() == Some(&known.hash_of_keys(&same)) {
                 self.sent = Some(same);
                 return Ok(());
             }
@@ -45,9 +52,9 @@ impl HasKeys {
                 *stamp = ledger.go_past(current.generation).await?;
             }
             let wanted = document(*stamp);
-            match admin.put_keys(&wanted).await {
+            match admin.put(DocumentName::Keys, known.keys(&wanted).into_bytes()).await {
                 Ok(applied) => {
-                    *self = Self { stamp: Some(applied.stamp), hash: Some(wanted.hash()), sent: Some(wanted) };
+                    *self = Self { stamp: Some(applied.stamp), hash: Some(known.hash_of_keys(&wanted)), sent: Some(wanted) };
                     return Ok(());
                 }
                 Err(AdminError::Refused(Refusal::Stale { current, .. })) => self.stamp = Some(current),
@@ -58,8 +65,7 @@ impl HasKeys {
     }
 
     pub fn confirmed(&self) -> Option<Confirmed> {
-        let document = self.sent.as_ref()?;
-        let Stamp { epoch, generation } = document.stamp;
-        Some(Confirmed { epoch, generation, hash: document.hash() })
+        let Stamp { epoch, generation } = self.sent.as_ref()?.stamp;
+        Some(Confirmed { epoch, generation, hash: self.hash.clone()? })
     }
 }

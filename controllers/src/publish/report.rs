@@ -11,6 +11,7 @@ use karman_contract::yaml::FileMistakes;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
+use super::left_out::Without;
 use super::outcome::Trouble;
 use super::wanted::Wanted;
 use super::{edge, target::Label};
@@ -38,6 +39,9 @@ pub struct Report {
     /// Apps that are gone from the store, and that the proxy keeps until somebody says that this is meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<HeldRemoval>,
+    /// Fields that the proxy does not know, and what is served without them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub without: BTreeMap<String, Without>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,6 +92,7 @@ impl Report {
             mistakes: wanted.mistakes.clone(),
             refused: refused.collect(),
             held: held.map(|removal| HeldRemoval { apps: removal.apps.iter().cloned().collect(), of: removal.of }),
+            without: edge.without(),
         }
     }
 
@@ -164,6 +169,12 @@ impl Reporter {
             if last.is_none_or(|last| last.refused.get(id) != Some(reasons)) {
                 let reasons: Vec<_> = reasons.iter().map(ToString::to_string).collect();
                 warn!("the proxy refused {id} and keeps what it has: {}", reasons.join("; "));
+            }
+        }
+        let edge = report.edge.as_ref().map_or("of before", |edge| edge.name.as_str());
+        for (field, without) in &report.without {
+            if last.is_none_or(|last| last.without.get(field) != Some(without)) {
+                warn!("the edge {edge} does not know '{field}': {without}");
             }
         }
         if let Some(HeldRemoval { apps, of }) = &report.held

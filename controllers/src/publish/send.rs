@@ -4,6 +4,7 @@ use karman_contract::answer::{Applied, Refusal};
 use karman_contract::document::{Item, Stamp};
 
 use super::decide::{Content, Has, Held, Plan, decide};
+use super::known::Known;
 use super::ledger::Shared;
 use super::outcome::{Change, Trouble};
 use crate::admin::{Admin, AdminError};
@@ -18,13 +19,13 @@ pub enum Unsent {
 }
 
 /// Brings one document of a proxy to `wanted`. Where the store has to go past what the proxy has,
-/// `stamp` goes with it.
+/// `stamp` goes with it. It gets what it knows.
 pub async fn send<I: Item>(
     admin: &Admin,
     has: &mut Has<I>,
     wanted: &Content<I>,
     (stamp, ledger): (&mut Stamp, &Shared),
-    force: bool,
+    (known, force): (&Known, bool),
 ) -> Result<Option<Change>, Unsent> {
     let (answer, change) = match decide(has, wanted, *stamp) {
         Plan::Nothing => return Ok(None),
@@ -38,13 +39,13 @@ pub async fn send<I: Item>(
         }
         Plan::Whole => {
             let change = Change { put: wanted.items.len(), whole: true, ..Change::default() };
-            (admin.put(*stamp, &wanted.beside, wanted.items.iter().map(|(key, item)| (key, item.as_ref())), force).await, change)
+            (admin.put(I::DOCUMENT, known.whole(*stamp, wanted, force)).await, change)
         }
         Plan::Delta(mut delta) => {
             delta.force = force;
             let named = delta.put.keys().chain(&delta.remove).take(Change::NAMED_MAX + 1).map(ToString::to_string).collect();
             let change = Change { put: delta.put.len(), removed: delta.remove.len(), whole: false, named };
-            (admin.patch(&delta).await, change)
+            (admin.patch(I::DOCUMENT, known.delta(&delta)).await, change)
         }
     };
     match answer {

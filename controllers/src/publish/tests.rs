@@ -8,6 +8,7 @@ use karman_contract::read::Reason;
 
 use super::decide::{Has, Held, Items, Plan, decide};
 use super::exceptions::Exceptions;
+use super::known::Known;
 
 /// Apps by their ids; a digit after the id makes another version of it.
 fn apps(words: &str) -> Items<App> {
@@ -64,12 +65,13 @@ fn a_delta_where_it_can_be_and_a_snapshot_where_it_must() {
 
 #[test]
 fn what_the_proxy_has_is_known_by_its_hash() {
-    let held = Held { stamp: stamp(5, 3), content: apps("a b").into() };
-    let recognized = |stamp, hash: Option<&str>, words| Has::recognized(stamp, hash, &apps(words).into());
+    let all = Known::default();
+    let (held, hash) = (stamp(5, 3), all.hash::<App>(stamp(5, 3), &apps("a b").into()));
+    let recognized = |stamp, hash: Option<&str>, words| Has::recognized(stamp, hash, &apps(words).into(), &all);
     assert!(matches!(recognized(None, None, "a"), Has::Nothing));
-    assert!(matches!(recognized(Some(held.stamp), Some(&held.hash()), "a b"), Has::This(_)));
-    assert!(matches!(recognized(Some(held.stamp), Some(&held.hash()), "a b:2"), Has::Unknown(_)));
-    assert!(matches!(recognized(Some(stamp(5, 4)), Some(&held.hash()), "a b"), Has::Unknown(_)));
+    assert!(matches!(recognized(Some(held), Some(&hash), "a b"), Has::This(_)));
+    assert!(matches!(recognized(Some(held), Some(&hash), "a b:2"), Has::Unknown(_)));
+    assert!(matches!(recognized(Some(stamp(5, 4)), Some(&hash), "a b"), Has::Unknown(_)));
 }
 
 #[test]

@@ -126,7 +126,7 @@ fn publisher_lines(asked: &Asked, publishers: &Publishers) -> Vec<String> {
 fn publisher_line(asked: &Asked, label: &str, published: &Published) -> String {
     let Published { holder, report } = published;
     let Some(holder) = holder else { return format!("none runs for {label} any more") };
-    let is_well = report.mistakes.is_empty() && report.refused.is_empty() && report.held.is_none();
+    let is_well = report.mistakes.is_empty() && report.refused.is_empty() && report.held.is_none() && report.without.is_empty();
     let how = match &report.problem {
         Some(problem) => problem.as_str(),
         None if is_well => "all is live",
@@ -151,6 +151,10 @@ fn wrongs(publishers: &Publishers) -> String {
         for (id, reasons) in &report.refused {
             text.push_str(&format!("\n{proxy} refused {id} and keeps what it has:\n"));
             reasons.iter().for_each(|reason| text.push_str(&format!("  {reason}\n")));
+        }
+        let edge = report.edge.as_ref().map_or(label.as_str(), |edge| edge.name.as_str());
+        for (field, without) in &report.without {
+            text.push_str(&format!("\nthe edge {edge} does not know '{field}': {without}.\nUpgrade its proxy.\n"));
         }
         if let Some(held) = &report.held {
             let (gone, of) = (held.apps.len(), held.of);

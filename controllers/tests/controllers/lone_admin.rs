@@ -12,13 +12,13 @@ use crate::edge::Edge;
 use crate::program::PATIENCE;
 
 #[derive(Debug)]
-struct Call {
-    what: String,
-    body: Value,
+pub(crate) struct Call {
+    pub(crate) what: String,
+    pub(crate) body: Value,
 }
 
 /// Answers each call by `answer`, and tells the test of it.
-fn listen(socket: &Path, mut answer: impl FnMut(&Call) -> (u16, Value) + Send + 'static) -> mpsc::Receiver<Call> {
+pub(crate) fn listen(socket: &Path, mut answer: impl FnMut(&Call) -> (u16, Value) + Send + 'static) -> mpsc::Receiver<Call> {
     std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
     let listener = UnixListener::bind(socket).unwrap();
     let (tell, calls) = mpsc::channel();
@@ -58,7 +58,7 @@ fn read(stream: &UnixStream) -> Option<Call> {
     Some(Call { what, body: serde_json::from_slice(&body).unwrap_or(Value::Null) })
 }
 
-fn status(documents: Value) -> (u16, Value) {
+pub(crate) fn status(documents: Value) -> (u16, Value) {
     (
         200,
         json!({"version": "0.1.0", "contract": 1, "edge": {"name": "lone", "region": "here"}, "started_at": "2026-11-23T08:00:00Z",
@@ -66,12 +66,12 @@ fn status(documents: Value) -> (u16, Value) {
     )
 }
 
-fn applied(body: &Value) -> (u16, Value) {
+pub(crate) fn applied(body: &Value) -> (u16, Value) {
     (200, json!({"outcome": "applied", "epoch": body["epoch"], "generation": body["generation"], "saved": true}))
 }
 
 /// The next call that changes something.
-fn next_change(calls: &mpsc::Receiver<Call>) -> Call {
+pub(crate) fn next_change(calls: &mpsc::Receiver<Call>) -> Call {
     loop {
         let call = calls.recv_timeout(PATIENCE).expect("the publisher calls");
         if call.what.starts_with("PUT") || call.what.starts_with("PATCH") {

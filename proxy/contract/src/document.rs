@@ -1,6 +1,5 @@
 //! The four documents that are pushed into a proxy, whole or by delta, and their order.
 
-use std::borrow::Borrow;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Debug, Display};
@@ -152,13 +151,13 @@ impl<I: Item> Document<I> {
 
     /// SHA-256, in hex, over the canonical form: keys sorted, defaults filled in, no white space.
     pub fn hash(&self) -> String {
-        hash_items::<I>(self.stamp, &self.beside, self.items.iter())
+        hash_items::<I>(self.stamp, self.beside.to_fields(), self.items.iter())
     }
 
     /// Writes the canonical form.
     pub fn to_json(&self) -> String {
         let mut text = Vec::new();
-        write_items::<I>(&mut text, self.stamp, &self.beside, self.items.iter());
+        write_items::<I>(&mut text, self.stamp, self.beside.to_fields(), self.items.iter());
         String::from_utf8(text).unwrap_or_default()
     }
 }
@@ -266,20 +265,21 @@ impl<I: Item> Read for KeyOf<I> {
     }
 }
 
-/// Writes the canonical form of a document whose items come one by one, in the order of their keys.
+/// Writes the canonical form of a document whose items come one by one, in the order of their keys. `beside` are the
+/// fields that it carries beside them.
 pub fn write_items<'a, I: Item>(
     out: &mut (impl std::io::Write + ?Sized),
     stamp: Stamp,
-    beside: &I::Beside,
-    items: impl Iterator<Item = (&'a I::Key, impl Borrow<I>)>,
+    beside: Vec<(&'static str, Json)>,
+    items: impl Iterator<Item = (&'a I::Key, impl Serialize)>,
 ) {
     struct Items<I, T>(Cell<Option<T>>, PhantomData<I>);
 
-    impl<'a, I: Item, B: Borrow<I>, T: Iterator<Item = (&'a I::Key, B)>> Serialize for Items<I, T> {
+    impl<'a, I: Item, B: Serialize, T: Iterator<Item = (&'a I::Key, B)>> Serialize for Items<I, T> {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
             let mut entries = serializer.serialize_map(None)?;
             for (key, item) in self.0.take().into_iter().flatten() {
-                entries.serialize_entry(key, item.borrow())?;
+                entries.serialize_entry(key, &item)?;
             }
             entries.end()
         }
@@ -289,7 +289,7 @@ pub fn write_items<'a, I: Item>(
     let items = Items(Cell::new(Some(items)), PhantomData::<I>);
     let mut fields = vec![(I::DOCUMENT.as_str(), None)];
     fields.extend([("epoch", stamp.epoch), ("generation", stamp.generation)].map(|(name, number)| (name, Some(number.into()))));
-    fields.extend(beside.to_fields().into_iter().map(|(name, value)| (name, Some(value))));
+    fields.extend(beside.into_iter().map(|(name, value)| (name, Some(value))));
     fields.sort_unstable_by_key(|(name, _): &(_, Option<Json>)| *name);
     let mut separator = '{';
     for (name, value) in fields {
@@ -306,16 +306,25 @@ pub fn write_items<'a, I: Item>(
 /// The hash of a document whose items come one by one, in the order of their keys.
 pub fn hash_items<'a, I: Item>(
     stamp: Stamp,
-    beside: &I::Beside,
-    items: impl Iterator<Item = (&'a I::Key, impl Borrow<I>)>,
+    beside: Vec<(&'static str, Json)>,
+    items: impl Iterator<Item = (&'a I::Key, impl Serialize)>,
 ) -> String {
     // serde_json writes in tiny pieces; the hash wants large ones.
     let mut sink = std::io::BufWriter::with_capacity(64 * 1024, Hashing(Sha256::new()));
     write_items::<I>(&mut sink, stamp, beside, items);
     match sink.into_inner() {
-        Ok(Hashing(hash)) => hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+        Ok(Hashing(hash)) => in_hex(hash),
         Err(_) => String::new(),
     }
+}
+
+/// The hash of a document whose canonical form is this text.
+pub fn hash_text(canonical: &str) -> String {
+    in_hex(Sha256::new_with_prefix(canonical))
+}
+
+fn in_hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 struct Hashing(Sha256);

@@ -13,6 +13,7 @@ pub mod code;
 pub mod document;
 pub mod drain;
 pub mod event;
+pub mod fields;
 pub mod name;
 pub mod read;
 pub mod status;
@@ -20,5 +21,5 @@ pub mod yaml;
 
 /// The version of the contract that this package speaks, as `GET /v1/status` reports it.
 ///
-/// It grows by one with every field or call that an older program would refuse.
+/// It grows by one with every call that an older program would refuse. Fields are told one by one: [`fields`].
 pub const CONTRACT: u32 = 1;

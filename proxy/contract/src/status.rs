@@ -29,6 +29,10 @@ pub struct Status {
     /// Fields and calls of the contract that this proxy accepts and keeps, but does not act on yet.
     #[serde(default)]
     pub not_yet: Vec<String>,
+    /// The [fields](crate::fields) of the documents that this proxy knows. Absent from one that knows only the
+    /// [first](crate::fields::FIRST) ones.
+    #[serde(default)]
+    pub fields: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

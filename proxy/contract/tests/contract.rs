@@ -67,6 +67,25 @@ fn the_canonical_form_is_sorted_has_its_defaults_and_reads_back() {
     assert_eq!(pages.to_json(), serde_json::from_str::<serde_json::Value>(&pages.to_json()).unwrap().to_string());
 }
 
+/// The hashes that the first proxy told of these. A field that is new is not in the canonical form of a document
+/// that does not use it: a program of before, on the other side, would find another hash, or refuse the document.
+#[test]
+fn the_hash_of_an_old_document_stays() {
+    let apps: AppsDocument = from_json(frozen::APPS).unwrap();
+    assert_eq!(apps.hash(), "c4a0259c04ba3ed6aa9078628070a7b9ca9f81c71272be289e8774c97b6a1217", "{}", apps.to_json());
+    let pages: PagesDocument = from_json(frozen::PAGES).unwrap();
+    assert_eq!(pages.hash(), "61c2fd6cc962cf0e98b3f37fcd77d323facb5930c8e7e3eb056844a4632e1694", "{}", pages.to_json());
+    let certificates: CertificatesDocument = from_json(frozen::CERTIFICATES).unwrap();
+    assert_eq!(
+        certificates.hash(),
+        "50f78364028d40a0969bdc7fb10f70013aa988fe2932ad17bba2fb4b5eb2debc",
+        "{}",
+        certificates.to_json()
+    );
+    let keys: KeysDocument = from_json(frozen::KEYS).unwrap();
+    assert_eq!(keys.hash(), "ee6dbf3db09d124089718ff7eea6fadeb56c55f5ebb34fab4089f0f06757c3ff");
+}
+
 #[test]
 fn the_canonical_form_holds_what_stands_beside_the_items() {
     let certificates: CertificatesDocument = from_json(frozen::CERTIFICATES).unwrap();

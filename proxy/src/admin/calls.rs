@@ -12,6 +12,7 @@ use karman_contract::app::{App as Wire, InstanceState};
 use karman_contract::document::{Delta, Document, DocumentName, KeysDocument};
 use karman_contract::drain::DrainOrder;
 use karman_contract::event::EventKind;
+use karman_contract::fields;
 use karman_contract::name::{AppId, InstanceId};
 use karman_contract::read::{Read, Unreadable};
 use karman_contract::status::{
@@ -202,6 +203,7 @@ impl Admin {
             ]),
             processes,
             not_yet: Vec::new(),
+            fields: fields::all().map(str::to_owned).collect(),
         }
     }
 

@@ -5,9 +5,8 @@ use std::fmt::{self, Debug};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
-use sha2::{Digest as _, Sha256};
 
-use super::{Stamp, read_stamp};
+use super::{Stamp, hash_text, read_stamp};
 use crate::read::{At, Read, Reason, Value};
 
 /// The secrets that every node of an edge shares: the first of each list signs, all verify.
@@ -63,8 +62,7 @@ impl Read for SecretKey {
 impl KeysDocument {
     /// SHA-256, in hex, over the canonical form.
     pub fn hash(&self) -> String {
-        let canonical = serde_json::to_value(self).map(|value| value.to_string()).unwrap_or_default();
-        Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect()
+        hash_text(&serde_json::to_value(self).map(|value| value.to_string()).unwrap_or_default())
     }
 }
 

@@ -1,0 +1,84 @@
+//! What is left out of a document because its proxy does not know the field, for people.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Display};
+use std::sync::Arc;
+
+use karman_contract::document::Item;
+use serde::{Deserialize, Serialize};
+
+use super::known::Known;
+use super::wanted::Items;
+
+/// Of the items of one document.
+pub struct LeftOut<I: Item> {
+    /// What was looked at. What did not change is not looked at again.
+    items: Items<I>,
+    missing: BTreeMap<I::Key, BTreeSet<String>>,
+    by_field: BTreeMap<String, Without>,
+}
+
+/// The items that are served without a field.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Without {
+    pub items: usize,
+    /// The first of them.
+    pub named: Vec<String>,
+}
+
+impl Without {
+    /// More than this are counted, not named.
+    const NAMED_MAX: usize = 5;
+}
+
+impl<I: Item> Default for LeftOut<I> {
+    fn default() -> Self {
+        Self { items: Items::<I>::default(), missing: BTreeMap::new(), by_field: BTreeMap::new() }
+    }
+}
+
+impl<I: Item> LeftOut<I> {
+    /// Takes in what the proxy is to have.
+    pub fn look(&mut self, known: &Known, items: &Items<I>) {
+        if known.is_all() || Arc::ptr_eq(&self.items, items) {
+            return;
+        }
+        let mut missing = BTreeMap::new();
+        for (key, item) in items.iter() {
+            let is_same = self.items.get(key).is_some_and(|before| Arc::ptr_eq(before, item));
+            let fields = if is_same { self.missing.remove(key).unwrap_or_default() } else { known.missing(item.as_ref()) };
+            if !fields.is_empty() {
+                missing.insert(key.clone(), fields);
+            }
+        }
+        self.by_field = by_field(&missing);
+        self.missing = missing;
+        self.items = Arc::clone(items);
+    }
+
+    pub fn by_field(&self) -> &BTreeMap<String, Without> {
+        &self.by_field
+    }
+}
+
+fn by_field(missing: &BTreeMap<impl Display, BTreeSet<String>>) -> BTreeMap<String, Without> {
+    let mut by_field: BTreeMap<String, Without> = BTreeMap::new();
+    for (key, fields) in missing {
+        for field in fields {
+            let without = by_field.entry(field.clone()).or_default();
+            without.items += 1;
+            if without.named.len() < Without::NAMED_MAX {
+                without.named.push(key.to_string());
+            }
+        }
+    }
+    by_field
+}
+
+impl Display for Without {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { items, named } = self;
+        let more = if *items > named.len() { ", ..." } else { "" };
+        write!(f, "it serves {items} without it ({}{more})", named.join(", "))
+    }
+}
