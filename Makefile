@@ -3,10 +3,11 @@
 #   make test    everything that proves the edge works
 #   make bench   the spike lab
 #   make judges  programs that are not ours judge a running edge; minutes, on a machine that does nothing else
+#   make skew    the programs of an older commit against those of today; needs the history, takes minutes
 #   make lint    what reviewers would otherwise have to say
 #   make clean   back to a clean clone
 
-.PHONY: up test bench judges lint clean build-tools test-tools
+.PHONY: up test bench judges skew lint clean build-tools test-tools
 
 SHELL := /bin/bash
 CARGO ?= cargo
@@ -28,6 +29,9 @@ judges: build-tools
 	@proxy/tests/install-test-tools.sh
 	$(CARGO) build --release -p karman-proxy --bins
 	@proxy/tests/judges/run.sh target/release/karman-proxy
+
+skew: build-tools
+	@controllers/tests/skew.sh
 
 lint: build-tools
 	$(CARGO) fmt --all --check

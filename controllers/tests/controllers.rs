@@ -4,6 +4,8 @@
 
 #[path = "controllers/acme.rs"]
 mod acme;
+#[path = "controllers/admin_socket.rs"]
+mod admin_socket;
 #[path = "controllers/curl.rs"]
 mod curl;
 #[path = "controllers/deploy.rs"]
@@ -34,6 +36,10 @@ mod program;
 mod publishing;
 #[path = "controllers/reaching.rs"]
 mod reaching;
+#[path = "controllers/recorded.rs"]
+mod recorded;
+#[path = "controllers/recording.rs"]
+mod recording;
 #[path = "controllers/stores.rs"]
 mod stores;
 #[path = "controllers/trying.rs"]

@@ -1,5 +1,6 @@
 //! A proxy with a store and a publisher, in a folder of their own.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -15,6 +16,9 @@ use crate::program::{KARMAN, Program, Ran, karman, sibling, wait_until};
 pub(crate) struct Edge {
     proxy: Option<Program>,
     publisher: Option<Program>,
+    /// The programs themselves, where they are not those that were just built.
+    pub(crate) proxy_program: Option<PathBuf>,
+    pub(crate) publisher_program: Option<PathBuf>,
     /// Removed last, after those who write in it.
     dir: TempDir,
 }
@@ -34,7 +38,7 @@ impl Edge {
             "limits": {"grace_seconds": 0},
         });
         fs::write(dir.path().join("edge.yaml"), settings.to_string()).unwrap();
-        let edge = Self { proxy: None, publisher: None, dir };
+        let edge = Self { proxy: None, publisher: None, proxy_program: None, publisher_program: None, dir };
         files.iter().for_each(|(name, text)| edge.write(name, text));
         edge
     }
@@ -90,7 +94,8 @@ impl Edge {
     pub(crate) fn start_proxy(&mut self) {
         self.proxy = None;
         let _ = fs::remove_file(self.socket());
-        self.proxy = Some(Program::start("proxy", &sibling("karman-proxy"), self.dir(), ["--settings", "edge.yaml"]));
+        let program = self.proxy_program.clone().unwrap_or_else(|| sibling("karman-proxy"));
+        self.proxy = Some(Program::start("proxy", &program, self.dir(), ["--settings", "edge.yaml"]));
         wait_until("the proxy answers", || self.try_get("/v1/status").is_some());
     }
 
@@ -109,8 +114,15 @@ impl Edge {
     }
 
     pub(crate) fn start_publisher(&mut self) {
+        self.publish_to(&self.socket());
+    }
+
+    /// A publisher that reaches the proxy, or what stands in for it, at another socket.
+    pub(crate) fn publish_to(&mut self, socket: &Path) {
         self.publisher = None;
-        self.publisher = Some(Program::start("publisher", Path::new(KARMAN), self.dir(), ["publish"]));
+        let program = self.publisher_program.clone().unwrap_or_else(|| KARMAN.into());
+        let arguments = [OsStr::new("publish"), OsStr::new("--socket"), socket.as_os_str()];
+        self.publisher = Some(Program::start("publisher", &program, self.dir(), arguments));
     }
 
     /// A publisher of another store than the edge's own folder.
@@ -148,7 +160,9 @@ impl Edge {
     /// What the publisher says in the store.
     pub(crate) fn report(&self) -> Value {
         let mut reports = fs::read_dir(self.path("status/publish")).into_iter().flatten().flatten();
-        let text = reports.next().and_then(|report| fs::read_to_string(report.path()).ok()).unwrap_or_default();
+        // What is not in place yet, nobody else reads either.
+        let text = reports.find(|report| !report.file_name().to_string_lossy().starts_with('.'));
+        let text = text.and_then(|report| fs::read_to_string(report.path()).ok()).unwrap_or_default();
         serde_json::from_str(&text).unwrap_or(Value::Null)
     }
 
@@ -206,7 +220,7 @@ impl Edge {
     }
 }
 
-fn call(socket: &Path, method: &str, path: &str, body: &str) -> Option<(u16, Value)> {
+pub(crate) fn call(socket: &Path, method: &str, path: &str, body: &str) -> Option<(u16, Value)> {
     let mut stream = UnixStream::connect(socket).ok()?;
     let length = body.len();
     write!(stream, "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}")

@@ -6,8 +6,8 @@ use karman_contract::document::hash_text;
 use karman_contract::fields;
 use serde_json::{Value, json};
 
+use crate::admin_socket::{Call, applied, listen, next_change, status};
 use crate::edge::Edge;
-use crate::lone_admin::{Call, applied, listen, next_change, status};
 use crate::program::wait_until;
 
 /// Knows all but some fields, and refuses what it does not know, as proxies do.
@@ -88,6 +88,7 @@ fn what_a_proxy_does_not_know_is_left_out_and_said_and_stops_nobody() {
     // What it was sent is known again, by the hash of that.
     edge.kill_publisher();
     edge.start_publisher();
+    edge.publisher().wait_for("the edge lone does not know 'apps.*.deny'");
     let confirmed = || calls.try_iter().any(|call| call.what == "POST /v1/confirm" && call.body["apps"].is_object());
     wait_until("it is confirmed", confirmed);
     edge.write("apps/c.yaml", "hosts: [c.test]\n");
