@@ -1,5 +1,7 @@
-//! The border: a request's head is read and judged here, before anything else sees a byte of it.
+//! The border: a request's head is read and judged here, before anything else sees a byte of it, and the
+//! beginning of its body is waited for.
 
+mod body;
 mod refuse;
 
 use std::time::{Duration, Instant as Clock};
@@ -43,7 +45,10 @@ pub async fn next_head(connection: &mut Connection, edge: &Edge, is_first: bool)
             }
             match scan.look(connection.ahead(), &head_limits) {
                 Verdict::More => {}
-                Verdict::Whole(head) => return Some(take(connection, head)),
+                Verdict::Whole(head) => match body::hear(connection, &head).await {
+                    Ok(()) => return Some(take(connection, head)),
+                    Err(refusal) => break refuse(connection, edge, refusal, begun).await,
+                },
                 Verdict::Refused(refusal) => break refuse(connection, edge, refusal, begun).await,
             }
         }

@@ -43,6 +43,8 @@ pub struct Head {
     /// Where the request line begins, and where the head ends.
     pub place: Range<usize>,
     pub framing: Framing,
+    /// The client sends its body once the app tells it to.
+    pub waits_for_leave: bool,
     /// It is good, but not as it stands: [`Head::rewritten`] is what goes on.
     pub needs_rewriting: bool,
 }
@@ -144,6 +146,7 @@ impl Scan {
         Ok(Head {
             place: first.place.start..self.line_at,
             framing: self.fields.framing(),
+            waits_for_leave: self.fields.waits_for_leave(),
             needs_rewriting: first.form == Form::Absolute || self.fields.has_unwanted(),
         })
     }

@@ -5,6 +5,11 @@ mod tests;
 
 use std::time::Duration;
 
+/// The longest that a slow client is left alone between two looks at what it sent.
+pub const PAUSE_MAX: Duration = Duration::from_millis(100);
+/// Of what it spent of its patience.
+const PAUSE_SHARE: u32 = 8;
+
 /// The slowest that is borne.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slowest {
@@ -52,6 +57,17 @@ impl Pace {
         self.moved(bytes, || now);
         self.wait(now);
         late
+    }
+
+    /// How long a client that lives on its patience is left alone before the next look: a share of what it spent, so that
+    /// nobody waits much longer than he let us wait, and who keeps the rate never does.
+    pub fn pause(&self) -> Duration {
+        (self.slowest.grace.saturating_sub(self.left) / PAUSE_SHARE).min(PAUSE_MAX)
+    }
+
+    /// How much patience there is while we do not wait.
+    pub fn left(&self) -> Duration {
+        self.left
     }
 
     /// A new message: with all its patience.

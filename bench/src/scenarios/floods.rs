@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::contender::{Contender, HOST, Job, Kind};
 use crate::lab::{Reading, Scenario, Turn, Unit};
@@ -27,6 +27,7 @@ pub(crate) const SCENARIO: Scenario = Scenario {
         ("silent connections", SLOWLY),
         ("slow heads", SLOWLY),
         ("slow bodies", SLOWLY),
+        ("slow chunks", SLOWLY),
         ("garbage", REFUSED),
         ("bad heads", REFUSED),
         ("strange hosts", REFUSED),
@@ -56,12 +57,17 @@ enum Attack {
     Fast { name: &'static str, sends: &'static [u8] },
 }
 
-const ATTACKS: [Attack; 6] = [
+const ATTACKS: [Attack; 7] = [
     Attack::Slow { name: "silent connections", begins: "", drip: b"" },
     Attack::Slow { name: "slow heads", begins: "GET / HTTP/1.1\r\nhost: HOST\r\nx: ", drip: b"y" },
     Attack::Slow {
         name: "slow bodies",
         begins: "POST /api/echo HTTP/1.1\r\nhost: HOST\r\ncontent-length: 100000\r\n\r\n",
+        drip: b"y",
+    },
+    Attack::Slow {
+        name: "slow chunks",
+        begins: "POST /api/echo HTTP/1.1\r\nhost: HOST\r\ntransfer-encoding: chunked\r\n\r\n186a0\r\n",
         drip: b"y",
     },
     Attack::Fast { name: "garbage", sends: b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" },
@@ -84,9 +90,10 @@ fn measure(turn: &Turn) -> io::Result<Reading> {
     for attack in ATTACKS {
         let (cpu, memory) = (contender.cpu_time()?, contender.memory()?);
         let stop = AtomicBool::new(false);
-        let made = AtomicU64::new(0);
+        let done = Done::default();
+        let start = Instant::now();
         let (noted, during) = thread::scope(|scope| {
-            let attacker = scope.spawn(|| attack.run(contender.address, turn.scaled(SLOW, 50), &stop, &made));
+            let attacker = scope.spawn(|| attack.run(contender.address, turn.scaled(SLOW, 50), &stop, &done));
             let noted = bystanders();
             let during = contender.memory();
             stop.store(true, Relaxed);
@@ -94,22 +101,44 @@ fn measure(turn: &Turn) -> io::Result<Reading> {
             drop(attacker.join());
             (noted, during)
         });
+        let lasted = start.elapsed();
         let spent = contender.cpu_time()?.saturating_sub(cpu).saturating_sub(at_rest);
-        let made = made.load(Relaxed);
+        let (made, sent) = (done.connections.load(Relaxed), done.bytes.load(Relaxed));
         let name = attack.name();
         reading.put_latency(&format!("{name}: a bystander's"), &noted.latency);
         reading.put_cpu(&format!("{name}: CPU a connection"), spent, made);
+        let more = during?.saturating_sub(memory) as f64 / 1e3;
         if let Attack::Slow { .. } = attack {
-            let more = during?.saturating_sub(memory) as f64 / 1e3;
+            let seconds = lasted.as_secs_f64() * made as f64;
+            reading.put_cpu(&format!("{name}: CPU a second of a connection"), spent, seconds as u64);
             reading.put(&format!("{name}: memory a connection"), Unit::Kilobytes, more / made.max(1) as f64);
         } else {
+            reading.put_cpu(&format!("{name}: CPU a second of the attacker"), spent, lasted.as_secs_f64().round() as u64);
             reading.put(&format!("{name}: connections"), Unit::Number, made as f64);
+        }
+        if sent > 0 {
+            reading.put_cpu(&format!("{name}: CPU a byte sent"), spent, sent);
+            reading.put(&format!("{name}: memory a byte sent"), Unit::Kilobytes, more / sent as f64);
         }
         for (kind, count) in noted.errors {
             reading.count_error(format!("{name}: {kind}"), count);
         }
     }
     Ok(reading)
+}
+
+/// What an attacker did.
+#[derive(Debug, Default)]
+struct Done {
+    connections: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Done {
+    fn connection(&self, bytes: usize) {
+        self.connections.fetch_add(1, Relaxed);
+        self.bytes.fetch_add(bytes as u64, Relaxed);
+    }
 }
 
 impl Attack {
@@ -119,21 +148,23 @@ impl Attack {
         }
     }
 
-    /// Attacks until told to stop; `made` counts its connections.
-    fn run(self, address: SocketAddr, slow: u32, stop: &AtomicBool, made: &AtomicU64) {
+    /// Attacks until told to stop.
+    fn run(self, address: SocketAddr, slow: u32, stop: &AtomicBool, done: &Done) {
         match self {
             Self::Slow { begins, drip, .. } => {
                 let begins = begins.replace("HOST", HOST);
                 let mut open = Vec::new();
                 for _ in 0..slow {
                     if let Ok(stream) = begin(address, begins.as_bytes()) {
-                        made.fetch_add(1, Relaxed);
+                        done.connection(begins.len());
                         open.push(stream);
                     }
                 }
                 while !stop.load(Relaxed) {
                     thread::sleep(DRIP);
-                    open.iter().for_each(|mut stream| drop(stream.write(drip)));
+                    for mut stream in &open {
+                        done.bytes.fetch_add(stream.write(drip).unwrap_or_default() as u64, Relaxed);
+                    }
                 }
             }
             Self::Fast { sends, .. } => {
@@ -144,7 +175,7 @@ impl Attack {
                     });
                     // Reset after it was answered is as good.
                     drop(answered);
-                    made.fetch_add(1, Relaxed);
+                    done.connection(sends.len());
                 }
             }
         }

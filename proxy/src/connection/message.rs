@@ -5,7 +5,8 @@ use std::future::poll_fn;
 use std::io;
 use std::mem::{self, MaybeUninit};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use karman_contract::code::Code;
@@ -13,6 +14,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use super::{Connection, Fault};
 use crate::framing::Framing;
+use crate::pace::Pace;
 
 /// Read at once when a head is awaited: most fit. It stands on the stack, so that waiting costs no memory.
 const READ_BYTES: usize = 4_096;
@@ -28,7 +30,23 @@ impl Connection {
 
     /// Reads more of what a client sends, to the end of [`Self::ahead`]. `false` at the end.
     pub async fn read_ahead(&mut self) -> io::Result<bool> {
-        poll_fn(|cx| self.poll_ahead(cx)).await
+        if self.ahead.is_empty() {
+            // Between two messages nobody is slow.
+            self.reading.start();
+            return poll_fn(|cx| self.poll_ahead(cx)).await;
+        }
+        poll_fn(|cx| self.poll_more(cx)).await
+    }
+
+    /// The body of a message begins, whose head is still ahead.
+    pub fn start_body(&mut self) {
+        self.reading.start();
+    }
+
+    /// How much longer more of a message is waited for, and whether it comes slowly.
+    pub fn patience(&self) -> (Duration, bool) {
+        let left = self.reading.pace.as_ref().map_or(Duration::MAX, Pace::left);
+        (left, self.reading.is_slow())
     }
 
     fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
@@ -37,6 +55,34 @@ impl Connection {
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut bytes))?;
         self.ahead.extend_from_slice(bytes.filled());
         Poll::Ready(Ok(!bytes.filled().is_empty()))
+    }
+
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let before = self.ahead.len();
+        let Poll::Ready(read) = self.poll_rested(cx, Self::poll_ahead) else {
+            self.reading.too_slow_at();
+            return Poll::Pending;
+        };
+        self.reading.moved(self.ahead.len() - before);
+        Poll::Ready(read)
+    }
+
+    /// Reads when there is something; of a client that is slow, when its rest is over. What comes in between costs nothing:
+    /// a thousand clients that send a byte each in the same moment would else keep all others waiting.
+    fn poll_rested<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut read: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        while self.reading.is_slow() {
+            ready!(self.reading.poll_rest(cx));
+            // The next rest wakes us, if this look finds nothing.
+            let found = read(self, &mut Context::from_waker(Waker::noop()));
+            if found.is_ready() {
+                return found;
+            }
+        }
+        read(self, cx)
     }
 
     /// Forgets what was read ahead; says how much it was.
@@ -48,11 +94,8 @@ impl Connection {
     pub fn start_message(&mut self, head_bytes: usize, framing: Framing) -> BytesMut {
         self.framing = framing;
         self.fault = None;
-        for waiting in [&mut self.reading, &mut self.writing] {
-            if let Some(pace) = &mut waiting.pace {
-                pace.start();
-            }
-        }
+        self.reading.start();
+        self.writing.start();
         if head_bytes >= self.ahead.len() {
             return mem::take(&mut self.ahead);
         }
@@ -78,7 +121,7 @@ impl Connection {
         // By way of the stack: pages of pingora's 64 KiB that no byte of a body came into are never touched.
         let mut bytes = [const { MaybeUninit::uninit() }; BODY_READ_BYTES];
         let mut body = ReadBuf::uninit(bytes.get_mut(..room).unwrap_or_default());
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut body))?;
+        ready!(self.poll_rested(cx, |this, cx| Pin::new(&mut this.stream).poll_read(cx, &mut body)))?;
         let read = body.filled();
         self.reading.moved(read.len());
         let taken = take(&mut self.framing, &mut self.fault, read)?;

@@ -1,7 +1,7 @@
 //! Waiting for the other side of a connection, one direction of it, and no longer than it may take.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use karman_contract::code::Code;
@@ -27,16 +27,47 @@ pub(super) struct Waiting {
     pub(super) pace: Option<Pace>,
     /// The timer, and the moment that it was set to.
     timer: Option<(Pin<Box<Sleep>>, u64)>,
+    /// Until when a slow client is left alone.
+    rest: Option<Pin<Box<Sleep>>>,
 }
 
 impl Waiting {
     pub(super) fn new() -> Self {
-        Self { pace: None, timer: None }
+        Self { pace: None, timer: None, rest: None }
     }
 
     pub(super) fn moved(&mut self, bytes: usize) {
         if let Some(pace) = &mut self.pace {
             pace.moved(bytes, clock::millis);
+        }
+    }
+
+    /// Whether the other side lives on its patience: then it is looked at after a rest, and not when something comes.
+    pub(super) fn is_slow(&self) -> bool {
+        self.pause_millis() > 0
+    }
+
+    fn pause_millis(&self) -> u64 {
+        self.pace.as_ref().map_or(0, |pace| u64::try_from(pace.pause().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Ready when a rest is over. How long one is differs, so that clients in step do not stay so.
+    pub(super) fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let pause = self.pause_millis();
+        let rest = self.rest.get_or_insert_with(|| {
+            let millis = fastrand::u64(pause / 2..=pause).max(1);
+            Box::pin(sleep_until(Instant::now() + Duration::from_millis(millis)))
+        });
+        ready!(rest.as_mut().poll(cx));
+        self.rest = None;
+        Poll::Ready(())
+    }
+
+    /// A new message.
+    pub(super) fn start(&mut self) {
+        self.rest = None;
+        if let Some(pace) = &mut self.pace {
+            pace.start();
         }
     }
 

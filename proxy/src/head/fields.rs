@@ -12,6 +12,9 @@ use crate::routing;
 /// Names that a `Connection` field may ask for; pingora holds 9.
 const NOMINATIONS_MAX: usize = 8;
 
+/// The only expectation there is (RFC 9110 section 10.1.1).
+const CONTINUE: &[u8] = b"100-continue";
+
 /// Names that nobody may have removed on the way, by naming them in `Connection`: the app would decide
 /// by what is missing (RFC 9110 section 7.6.1 lets only hop-by-hop fields be named there).
 const PROTECTED: [&str; 11] = [
@@ -60,6 +63,7 @@ pub(super) struct Fields {
     host: Option<Range<usize>>,
     content_length: Option<u64>,
     is_chunked: bool,
+    waits_for_leave: bool,
     nominations: usize,
     stops_here: bool,
     has_unwanted: bool,
@@ -85,6 +89,7 @@ impl Fields {
                 let end = place.start + line.trim_ascii_end().len();
                 self.host = Some(end - value.len()..end);
             }
+            6 if name.eq_ignore_ascii_case(b"expect") => self.waits_for_leave |= value.eq_ignore_ascii_case(CONTINUE),
             10 if name.eq_ignore_ascii_case(b"connection") => self.nominate(value)?,
             // RFC 9110 section 7.6.2.
             12 if value == b"0" && name.eq_ignore_ascii_case(b"max-forwards") => self.stops_here = true,
@@ -148,6 +153,10 @@ impl Fields {
         self.host.clone().unwrap_or_default()
     }
 
+    pub(super) fn waits_for_leave(&self) -> bool {
+        self.waits_for_leave
+    }
+
     pub(super) fn has_unwanted(&self) -> bool {
         self.has_unwanted
     }
@@ -169,8 +178,7 @@ pub(super) fn split(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
 /// Whether a field does not go on to the app.
 pub(super) fn is_unwanted(name: &[u8], value: &[u8]) -> bool {
     match name.len() {
-        // The only expectation there is (RFC 9110 section 10.1.1).
-        6 if name.eq_ignore_ascii_case(b"expect") => !value.eq_ignore_ascii_case(b"100-continue"),
+        6 if name.eq_ignore_ascii_case(b"expect") => !value.eq_ignore_ascii_case(CONTINUE),
         2..=17 => name.contains(&b'_') && TWINNED.iter().any(|other| is_twin(name, other.as_bytes())),
         _ => false,
     }

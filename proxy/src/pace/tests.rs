@@ -61,3 +61,27 @@ fn without_a_rate_only_pauses_count() {
     pace.moved(1, || 29_000);
     assert_eq!(pace.wait(29_000), 59_000);
 }
+
+#[test]
+fn a_slow_client_is_left_alone_for_a_share_of_its_slowness() {
+    let mut pace = Pace::new(SLOWEST);
+    assert_eq!(pace.pause(), Duration::ZERO);
+    pace.wait(0);
+    pace.moved(0, || 400);
+    assert_eq!(pace.pause(), Duration::from_millis(50));
+    pace.wait(400);
+    pace.moved(1, || 20_000);
+    assert_eq!(pace.pause(), PAUSE_MAX, "and never for longer");
+    pace.moved(20_000, || 20_000);
+    assert_eq!(pace.pause(), Duration::ZERO, "who has made up for it is served at once");
+}
+
+#[test]
+fn who_keeps_the_rate_is_never_left_alone() {
+    let mut pace = Pace::new(SLOWEST);
+    for piece in 0..1_000 {
+        pace.wait(piece * 100);
+        pace.moved(100, || (piece + 1) * 100);
+        assert_eq!(pace.pause(), Duration::ZERO);
+    }
+}

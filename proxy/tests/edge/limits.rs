@@ -68,7 +68,9 @@ async fn an_upload_takes_its_turn_when_it_is_there() {
     let mut uploads = Vec::new();
     for _ in 0..3 {
         let mut client = TcpStream::connect(edge.http).await.unwrap();
-        let half = format!("POST /upload HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 5\r\n\r\nhel");
+        // More than the edge waits for before it makes it a request.
+        let heard = "y".repeat(4_096);
+        let half = format!("POST /upload HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 4098\r\n\r\n{heard}");
         client.write_all(half.as_bytes()).await.unwrap();
         uploads.push(client);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -165,6 +166,7 @@ pub async fn converse(edge: std::net::SocketAddr, sends: &[u8]) -> Option<Answer
 pub struct Noting {
     pub address: std::net::SocketAddr,
     seen: Arc<Mutex<Vec<String>>>,
+    accepted: Arc<AtomicUsize>,
 }
 
 impl Noting {
@@ -173,8 +175,11 @@ impl Noting {
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let noting = Arc::clone(&seen);
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let accepting = Arc::clone(&accepted);
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
+                accepting.fetch_add(1, Relaxed);
                 let seen = Arc::clone(&noting);
                 tokio::spawn(async move {
                     while let Some(message) = read_message(&mut stream).await {
@@ -186,7 +191,12 @@ impl Noting {
                 });
             }
         });
-        Self { address, seen }
+        Self { address, seen, accepted }
+    }
+
+    /// How many it accepted so far.
+    pub fn connections(&self) -> usize {
+        self.accepted.load(Relaxed)
     }
 
     pub fn count(&self) -> usize {

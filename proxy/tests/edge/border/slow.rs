@@ -1,5 +1,7 @@
 //! Rows L01 and L02, and clients that leave: whoever takes too long, or is gone, holds nothing for long.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -7,7 +9,7 @@ use tokio::net::TcpStream;
 
 use super::Border;
 use super::rig::difference;
-use crate::rig::{App, Edge, HOST, Scripted, parse, until};
+use crate::rig::{App, Edge, HOST, SOON, Scripted, parse, until};
 
 /// Sends a byte every tenth of a second until the edge has had enough, and gives what it said.
 async fn drip(border: &Border, first: &str, drop: &str) -> (Vec<u8>, Duration) {
@@ -65,6 +67,7 @@ async fn a_body_keeps_to_a_rate() {
         assert_eq!(line["why"], "a body that came too slowly");
     }
     assert_eq!(border.app.count(), 0, "the app saw no whole request");
+    assert_eq!(border.app.connections(), 1, "and nothing at all of the one whose length was told");
     // 200 bytes a second are enough.
     let (mut reader, mut writer) = TcpStream::connect(border.edge.http).await.unwrap().into_split();
     writer
@@ -79,6 +82,41 @@ async fn a_body_keeps_to_a_rate() {
     reader.read_to_end(&mut said).await.unwrap();
     assert_eq!(parse(&said).unwrap().status, 200, "L02: slow, but not too slow");
     border.be_served().await;
+}
+
+/// Far below the rate, and long before it is cut: each piece is at the app soon after it was sent.
+#[tokio::test]
+async fn a_body_in_small_pieces_comes_through_as_it_is_sent() {
+    let arrived = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&arrived);
+    let app = Scripted::start(move |_, mut stream, heads| {
+        let arrived = Arc::clone(&counting);
+        async move {
+            heads.read(&mut stream).await;
+            while let Ok(byte) = stream.read_u8().await {
+                arrived.fetch_add(usize::from(byte == b'y'), Relaxed);
+            }
+        }
+    })
+    .await;
+    let edge = Edge::start().await;
+    edge.put_todos(&[("a", app.address)]).await;
+    let mut client = TcpStream::connect(edge.http).await.unwrap();
+    let head = format!("POST /x HTTP/1.1\r\nhost: {HOST}\r\ntransfer-encoding: chunked\r\n\r\n");
+    client.write_all(head.as_bytes()).await.unwrap();
+    let mut slowest = Duration::ZERO;
+    for piece in 1..=20 {
+        let sent = Instant::now();
+        client.write_all(b"1\r\ny\r\n").await.unwrap();
+        while arrived.load(Relaxed) < piece {
+            assert!(sent.elapsed() < SOON, "L02: piece {piece} arrives");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        slowest = slowest.max(sent.elapsed());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // A tenth of a second, and what a busy machine adds.
+    assert!(slowest < Duration::from_millis(600), "L02: {slowest:?}");
 }
 
 #[tokio::test]
