@@ -260,6 +260,9 @@ impl ProxyHttp for Proxy {
         };
         let answered = failure::answer(&self.edge, session, x, code).await.unwrap_or(false);
         if answered && !session.is_http2() && !session.as_mut().is_body_done() {
+            if fault.is_some() {
+                session.as_mut().shutdown().await;
+            }
             // Closed with bytes unread, a connection is reset, and the answer may be lost with it. A stream ends alone.
             let _ = tokio::time::timeout(DRAIN_TIMEOUT, session.as_mut().drain_request_body()).await;
         }

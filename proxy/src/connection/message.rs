@@ -69,11 +69,7 @@ impl Connection {
 
     /// Reads when there is something; of a client that is slow, when its rest is over. What comes in between costs nothing:
     /// a thousand clients that send a byte each in the same moment would else keep all others waiting.
-    fn poll_rested<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut read: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
-    ) -> Poll<T> {
+    fn poll_rested<T>(&mut self, cx: &mut Context<'_>, mut read: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>) -> Poll<T> {
         while self.reading.is_slow() {
             ready!(self.reading.poll_rest(cx));
             // The next rest wakes us, if this look finds nothing.
@@ -107,6 +103,9 @@ impl Connection {
         if self.framing == Framing::Open {
             return Pin::new(&mut self.stream).poll_read(cx, buf);
         }
+        if self.fault.is_some_and(|fault| fault.code == Code::BadRequest) {
+            return self.poll_to_end(cx);
+        }
         if self.framing.is_done() {
             // What a client says before it was answered is the next request: it has to wait for its turn.
             // We only look whether it is gone.
@@ -114,6 +113,14 @@ impl Connection {
             return if said_more { Poll::Pending } else { Poll::Ready(Ok(())) };
         }
         if self.ahead.is_empty() { self.poll_body(cx, buf) } else { Poll::Ready(self.take_ahead(buf)) }
+    }
+
+    /// Nobody knows where the message ends: all that comes is read and forgotten.
+    fn poll_to_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while ready!(self.poll_ahead(cx))? {
+            self.ahead.clear();
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

@@ -46,9 +46,11 @@ impl Proxy {
         if request.headers.contains_key(TRANSFER_ENCODING)
             || request.headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0")
         {
+            x.why = Some("an upgrade with a body");
             return Err(stop(x, Code::BadRequest));
         }
         if !request.headers.get(SEC_WEBSOCKET_KEY).is_some_and(|key| is_key(key.as_bytes())) {
+            x.why = Some("an upgrade without a good key");
             return Err(stop(x, Code::BadRequest));
         }
         // Another version is the app's to refuse (RFC 6455 section 4.4), not to accept.
