@@ -3,13 +3,16 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::mem::ManuallyDrop;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use karman_faults::Scripted;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::program::{KARMAN, Program, Ran, karman, sibling, wait_until};
 
@@ -252,25 +255,13 @@ pub(crate) fn page(address: SocketAddr, host: &str) -> std::io::Result<Page> {
 
 /// An app that answers everything with its name, for as long as the test runs.
 pub(crate) fn backend(name: &'static str) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            std::thread::spawn(move || answer(stream, name));
+    let app = Scripted::start(move |_, mut stream, seen| async move {
+        if seen.read(&mut stream).await {
+            let length = name.len();
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{name}");
+            let _ = stream.write_all(answer.as_bytes()).await;
         }
     });
-    address
-}
-
-fn answer(mut stream: TcpStream, name: &str) -> std::io::Result<()> {
-    let mut head = Vec::new();
-    let mut byte = [0; 1];
-    while !head.ends_with(b"\r\n\r\n") {
-        if stream.read(&mut byte)? == 0 {
-            return Ok(());
-        }
-        head.extend_from_slice(&byte);
-    }
-    let length = name.len();
-    write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{name}")
+    // Nobody holds it: it ends with the process.
+    ManuallyDrop::new(app).address
 }

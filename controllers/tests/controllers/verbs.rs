@@ -3,7 +3,9 @@
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 
+use karman_faults::Scripted;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::edge::Edge;
 use crate::program::{KARMAN, Program, karman, wait_until};
@@ -139,17 +141,13 @@ fn maintenance_closes_an_app_and_opens_it_again() {
 #[test]
 fn an_instance_is_drained_until_no_edge_holds_anything_of_it_and_can_be_taken_back() {
     // An app that upgrades, and keeps its sockets as long as their clients do.
-    let app = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = app.local_addr().unwrap();
-    std::thread::spawn(move || {
-        let mut open = Vec::new();
-        for stream in app.incoming().flatten() {
-            let mut stream = stream;
-            let _ = stream.read(&mut [0; 4_096]);
-            let _ = stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n");
-            open.push(stream);
-        }
+    let app = Scripted::start(|_, mut stream, seen| async move {
+        seen.read(&mut stream).await;
+        let answer = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n";
+        let _ = stream.write_all(answer).await;
+        std::future::pending().await
     });
+    let address = app.address;
     let own =
         format!("hosts: [a.test]\nwarm_seconds: 0\ndrain: {{window_seconds: 2}}\ninstances:\n  a-1: {{address: '{address}'}}\n");
     let edge =

@@ -16,7 +16,7 @@ fn root() -> PathBuf {
 fn sources() -> Vec<(String, String)> {
     let root = root();
     let mut found = Vec::new();
-    let mut folders: Vec<_> = ["proxy", "controllers", "bench"].map(|name| root.join(name)).to_vec();
+    let mut folders: Vec<_> = ["proxy", "controllers", "bench", "faults"].map(|name| root.join(name)).to_vec();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
@@ -38,11 +38,12 @@ fn manifest(package: &str) -> String {
 
 #[test]
 fn the_arrows_point_one_way() {
-    // Proxy, controllers and bench know the contract, and never one another; the contract knows nobody.
+    // Proxy, controllers and bench know the contract, and never one another; the contract knows nobody. Tests share faults.
     for (package, ours) in [
         ("proxy/contract", &[][..]),
-        ("proxy", &["karman-contract"]),
-        ("controllers", &["karman-contract"]),
+        ("faults", &[]),
+        ("proxy", &["karman-contract", "karman-faults"]),
+        ("controllers", &["karman-contract", "karman-faults"]),
         ("bench", &["karman-contract"]),
     ] {
         let text = manifest(package);
@@ -94,7 +95,7 @@ fn no_test_is_skipped() {
 fn unsafe_code_is_forbidden_everywhere() {
     let workspace = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     assert!(workspace.contains("unsafe_code = \"forbid\""));
-    for package in ["proxy/contract", "proxy", "controllers", "bench"] {
+    for package in ["proxy/contract", "proxy", "controllers", "bench", "faults"] {
         assert!(manifest(package).contains("[lints]\nworkspace = true"), "{package} does not take the workspace's lints");
     }
 }

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
+use karman_faults::Scripted;
 use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::rig::{App, Edge, Scripted, Ws, instances_json, until};
+use crate::rig::{App, Edge, Ws, instances_json, until};
 
 /// New sockets a second that an instance takes, in these tests.
 const PER_SECOND: usize = 50;
@@ -128,8 +129,7 @@ async fn an_app_that_lives_and_closes_a_socket_meant_it() {
         // A frame comes along with the 101; then the app hangs up without a word.
         let _ = stream.write_all(&[accept.as_bytes(), b"\x81\x05hello"].concat()).await;
         tokio::time::sleep(Duration::from_millis(300)).await;
-    })
-    .await;
+    });
     let edge = Edge::start().await;
     edge.put_todos(&[("a", app.address)]).await;
     let mut socket = edge.socket_at("/websocket", &[]).await.unwrap();

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use karman_faults::Scripted;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::rig::{App, Edge, HOST, Scripted, exchange};
+use crate::rig::{App, Edge, HOST, exchange};
 
 /// Row L18 of `proxy/BAD-INPUT.md`.
 #[tokio::test]
@@ -112,8 +113,7 @@ async fn packed_bodies_pass_as_they_are() {
             let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", body.len());
             stream.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
         }
-    })
-    .await;
+    });
     let edge = Edge::start().await;
     edge.put_todos(&[("a", app.address)]).await;
     let mut client = TcpStream::connect(edge.http).await.unwrap();

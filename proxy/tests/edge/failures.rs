@@ -3,12 +3,11 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use karman_faults::{OK, Scripted};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
-use crate::rig::{App, Edge, Scripted, instances_json, until};
-
-pub const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+use crate::rig::{App, Edge, instances_json, until};
 
 /// An address at which nobody listens.
 async fn nobody() -> SocketAddr {
@@ -129,8 +128,7 @@ async fn a_kept_connection_that_was_reset_costs_an_idempotent_request_nothing_an
             }
             stream.write_all(OK).await.unwrap();
         }
-    })
-    .await;
+    });
     // Kept connections are their thread's own.
     let edge = Edge::start_with("threads: 1").await;
     edge.put_todos(&[("a", app.address)]).await;
@@ -146,8 +144,7 @@ async fn a_kept_connection_that_was_reset_costs_an_idempotent_request_nothing_an
             }
             stream.write_all(OK).await.unwrap();
         }
-    })
-    .await;
+    });
     edge.put_todos(&[("a", app.address)]).await;
     assert_eq!(edge.get("/one", "").await.status, 200);
     let post = edge.post("/two", "", "").await;
@@ -161,17 +158,14 @@ async fn an_app_that_hangs_resets_or_babbles_has_its_code() {
     let hangs = Scripted::start(|_, mut stream, heads| async move {
         heads.read(&mut stream).await;
         tokio::time::sleep(Duration::from_secs(60)).await;
-    })
-    .await;
+    });
     let resets = Scripted::start(|_, mut stream, heads| async move {
         heads.read(&mut stream).await;
-    })
-    .await;
+    });
     let babbles = Scripted::start(|_, mut stream, heads| async move {
         heads.read(&mut stream).await;
         let _ = stream.write_all(b"I am not HTTP at all\r\n\r\n").await;
-    })
-    .await;
+    });
     for (app, status, code) in
         [(&hangs, 504, "first-byte-timeout"), (&resets, 502, "instance-reset"), (&babbles, 502, "instance-garbage")]
     {
@@ -188,8 +182,7 @@ async fn an_answer_that_stalls_is_cut_and_never_ends_cleanly() {
         heads.read(&mut stream).await;
         stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n").await.unwrap();
         tokio::time::sleep(Duration::from_secs(60)).await;
-    })
-    .await;
+    });
     let edge = Edge::start().await;
     edge.put_app(&instances_json(&[("a", app.address)]), r#","timeouts":{"first_byte_seconds":1,"idle_seconds":1}"#).await;
     let request = "GET / HTTP/1.1\r\nhost: todos.example.com\r\nconnection: close\r\nx-request-id: stalled\r\n\r\n";
@@ -251,8 +244,7 @@ async fn an_active_check_takes_an_instance_out_and_brings_it_back() {
                 let _ = stream.write_all(answer).await;
             }
         }
-    })
-    .await;
+    });
     let (edge, other) = (Edge::start().await, App::start("b"));
     let check = r#","health":{"path":"/health","interval_seconds":1,"timeout_seconds":1,"expect":[200,204]}"#;
     edge.put_app(&instances_json(&[("a", app.address), ("b", other.address)]), check).await;

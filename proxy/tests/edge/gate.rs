@@ -2,18 +2,26 @@
 
 use std::time::{Duration, Instant};
 
+use karman_faults::Scripted;
 use tokio::io::AsyncWriteExt;
 
-use crate::rig::{App, Edge, Scripted, instances_json};
+use crate::rig::{App, Edge, instances_json};
 
 const INFO: &str = "/sockjs/info?cb=1";
 
 /// An app that only knows SockJS's info, and says in `base_url` how often it was asked.
-async fn counting() -> Scripted {
+fn counting() -> Scripted {
     Scripted::start(|_, mut stream, heads| async move {
         while heads.read(&mut stream).await {
-            let body = format!(r#"{{"websocket":true,"origins":["*:*"],"cookie_needed":false,"entropy":1,"base_url":"/{}"}}"#, heads.len());
-            let origin = heads.last().lines().find_map(|line| line.strip_prefix("origin: ").map(str::to_owned)).unwrap_or_else(|| "*".to_owned());
+            let body = format!(
+                r#"{{"websocket":true,"origins":["*:*"],"cookie_needed":false,"entropy":1,"base_url":"/{}"}}"#,
+                heads.len()
+            );
+            let origin = heads
+                .last()
+                .lines()
+                .find_map(|line| line.strip_prefix("origin: ").map(str::to_owned))
+                .unwrap_or_else(|| "*".to_owned());
             let head = format!(
                 "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\naccess-control-allow-origin: {origin}\r\ncontent-length: {}\r\n\r\n",
                 body.len()
@@ -21,12 +29,11 @@ async fn counting() -> Scripted {
             let _ = stream.write_all((head + &body).as_bytes()).await;
         }
     })
-    .await
 }
 
 #[tokio::test]
 async fn the_edge_answers_info_as_the_apps_own_release_did() {
-    let (edge, app) = (Edge::start().await, counting().await);
+    let (edge, app) = (Edge::start().await, counting());
     let instances = |release: u32| format!(r#"{{"a":{{"address":"{}","release":{release}}}}}"#, app.address);
     edge.put_app(&instances(7), "").await;
     let first = edge.get(INFO, "").await;

@@ -5,12 +5,13 @@ mod frames;
 
 use std::time::{Duration, Instant};
 
+use karman_faults::{OK, Scripted};
+
 use self::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PRIORITY, RST_STREAM, Raw, SETTINGS, WINDOW_UPDATE,
     fields, frame, request, text,
 };
 use crate::authority::Authority;
-use crate::border::Noting;
 use crate::rig::{Edge, HOST, instances_json};
 
 const PROTOCOL_ERROR: u32 = 1;
@@ -21,13 +22,13 @@ const ENHANCE_YOUR_CALM: u32 = 11;
 /// An edge with one app that notes what it gets.
 struct Served {
     edge: Edge,
-    app: Noting,
+    app: Scripted,
     authority: Authority,
 }
 
 impl Served {
     async fn start(settings: &str) -> Self {
-        let (edge, app, authority) = (Edge::start_with(settings).await, Noting::start().await, Authority::new());
+        let (edge, app, authority) = (Edge::start_with(settings).await, Scripted::answering(OK), Authority::new());
         edge.put_app(&instances_json(&[("a", app.address)]), "").await;
         assert_eq!(edge.put_certificates(&[("c", authority.issue(&[HOST]))]).await.status, 200);
         Self { edge, app, authority }

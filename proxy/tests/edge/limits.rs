@@ -4,12 +4,11 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use karman_faults::{OK, Scripted, read_message};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::border::{Noting, read_message};
-use crate::failures::OK;
-use crate::rig::{Answer, App, Edge, HOST, Scripted, Ws, instances_json, until};
+use crate::rig::{Answer, App, Edge, HOST, Ws, instances_json, until};
 
 async fn with_limits(edge: &Edge, app: SocketAddr, limits: &str) {
     edge.put_app(&instances_json(&[("a", app)]), &format!(r#","limits":{{{limits}}}"#)).await;
@@ -42,8 +41,7 @@ async fn requests_take_turns_and_the_queue_has_a_length_and_an_end() {
                 let _ = stream.write_all(OK).await;
             }
         }
-    })
-    .await;
+    });
     let edge = Edge::start().await;
     with_limits(&edge, app.address, r#""requests_in_flight":2,"queue":2,"queue_seconds":60"#).await;
     let (one, two, late, later, ()) =
@@ -63,7 +61,7 @@ async fn requests_take_turns_and_the_queue_has_a_length_and_an_end() {
 /// Row L02 of `proxy/BAD-INPUT.md`: a thousand slow uploads are no thousand requests at work.
 #[tokio::test]
 async fn an_upload_takes_its_turn_when_it_is_there() {
-    let (edge, app) = (Edge::start().await, Noting::start().await);
+    let (edge, app) = (Edge::start().await, Scripted::answering(OK));
     with_limits(&edge, app.address, r#""requests_in_flight":1,"queue":1,"queue_seconds":10"#).await;
     let mut uploads = Vec::new();
     for _ in 0..3 {
@@ -97,8 +95,7 @@ async fn an_upload_that_is_there_waits_for_its_turn() {
                 let _ = stream.write_all(OK).await;
             }
         }
-    })
-    .await;
+    });
     let edge = Edge::start().await;
     with_limits(&edge, app.address, r#""requests_in_flight":1,"queue":1,"queue_seconds":60"#).await;
     let (first, second, ()) = tokio::join!(edge.get("/first", ""), edge.post("/second", "", "hello"), async {
@@ -117,8 +114,7 @@ async fn a_wait_for_a_turn_ends_and_is_in_the_log() {
             tokio::time::sleep(Duration::from_millis(if heads.last().contains("/long") { 2_500 } else { 0 })).await;
             let _ = stream.write_all(OK).await;
         }
-    })
-    .await;
+    });
     let edge = Edge::start().await;
     with_limits(&edge, app.address, r#""requests_in_flight":1,"queue":9,"queue_seconds":1"#).await;
     let (long, waited) = tokio::join!(edge.get("/long", ""), async {

@@ -1,15 +1,14 @@
 //! Memory that runs short: who takes much gives step by step, and the owner beside it notices nothing.
 
 use futures_util::{SinkExt, StreamExt};
+use karman_faults::{OK, Scripted, read_message};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::border::read_message;
-use crate::failures::OK;
-use crate::rig::{Answer, App, Edge, SOON, Scripted, Ws, instances_json, until};
+use crate::rig::{Answer, App, Edge, SOON, Ws, instances_json, until};
 
 const MEGABYTE: u64 = 1_000_000;
 /// From one level to the next, and from what an edge holds at rest to the first.
@@ -36,8 +35,7 @@ impl Pressed {
             while heads.read(&mut stream).await {
                 let _ = stream.write_all(OK).await;
             }
-        })
-        .await;
+        });
         let sockets = App::start("s");
         let at_rest = {
             let edge = with_owners(Edge::start().await, &app, &sockets).await;

@@ -9,7 +9,6 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -420,63 +419,5 @@ fn dechunk(mut body: &[u8]) -> Option<Vec<u8>> {
         }
         whole.extend_from_slice(body.get(..size)?);
         body = body.get(size + 2..)?;
-    }
-}
-
-/// An app that does what a test says, one connection after the other.
-pub struct Scripted {
-    pub address: SocketAddr,
-    /// Requests that arrived whole, over all connections.
-    pub heads: Arc<Mutex<Vec<String>>>,
-}
-
-impl Scripted {
-    /// `act` gets each connection with its number from 0, and a function that reads one head from it.
-    pub async fn start<F>(act: impl Fn(usize, TcpStream, Heads) -> F + Send + 'static) -> Self
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let heads = Heads::default();
-        let seen = Arc::clone(&heads.0);
-        tokio::spawn(async move {
-            for n in 0.. {
-                let Ok((stream, _)) = listener.accept().await else { return };
-                tokio::spawn(act(n, stream, heads.clone()));
-            }
-        });
-        Self { address, heads: seen }
-    }
-
-    pub fn count(&self) -> usize {
-        self.heads.lock().unwrap().len()
-    }
-}
-
-/// Where heads are noted as they arrive.
-#[derive(Clone, Default)]
-pub struct Heads(Arc<Mutex<Vec<String>>>);
-
-impl Heads {
-    pub fn len(&self) -> usize {
-        self.0.lock().unwrap().len()
-    }
-
-    pub fn last(&self) -> String {
-        self.0.lock().unwrap().last().cloned().unwrap_or_default()
-    }
-
-    /// Reads one head; `false` if the connection ended before it was whole.
-    pub async fn read(&self, stream: &mut TcpStream) -> bool {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            match stream.read_u8().await {
-                Ok(byte) => head.push(byte),
-                Err(_) => return false,
-            }
-        }
-        self.0.lock().unwrap().push(String::from_utf8(head).unwrap());
-        true
     }
 }

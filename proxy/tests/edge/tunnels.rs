@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use karman_faults::Scripted;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
-use crate::rig::{Edge, HOST, Scripted, instances_json, until};
+use crate::rig::{Edge, HOST, instances_json, until};
 
 const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\r\n";
 /// Bytes that are no frame of any WebSocket, and some that look like the longest one.
@@ -18,6 +19,7 @@ const CLOSE: &str = r#","on_crash":{"then":"close"}"#;
 struct Rig {
     edge: Edge,
     apps: mpsc::Receiver<TcpStream>,
+    _app: Scripted,
 }
 
 impl Rig {
@@ -32,11 +34,10 @@ impl Rig {
                     let _ = sender.send(stream).await;
                 }
             }
-        })
-        .await;
+        });
         let edge = Edge::start().await;
         edge.put_app(&instances_json(&[("a", app.address)]), CLOSE).await;
-        Self { edge, apps }
+        Self { edge, apps, _app: app }
     }
 
     /// Opens a tunnel: the client's side and the app's. `early` comes with the client's handshake.

@@ -1,9 +1,9 @@
 //! Addresses that fail while nobody confirms the apps.
 
+use karman_faults::{OK, Scripted};
 use tokio::io::AsyncWriteExt;
 
-use crate::failures::OK;
-use crate::rig::{Edge, Scripted, until};
+use crate::rig::{Edge, until};
 
 #[tokio::test]
 async fn an_instance_that_reset_a_connection_is_used_again_only_once_the_apps_are_confirmed() {
@@ -15,8 +15,7 @@ async fn an_instance_that_reset_a_connection_is_used_again_only_once_the_apps_ar
             return;
         }
         let _ = stream.write_all(OK).await;
-    })
-    .await;
+    });
     let edge = Edge::start_with("limits: {unconfirmed_seconds: 2}").await;
     edge.put_todos(&[("a", app.address)]).await;
     assert_eq!(edge.post("/0", "", "").await.code(), "instance-reset");

@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
+use karman_faults::Scripted;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::program::{KARMAN, Program, Ran, karman, wait_until};
 
@@ -118,36 +117,25 @@ pub(super) fn names_of(der: &CertificateDer<'_>) -> Vec<String> {
 }
 
 /// Answers http-01 as an edge does: any token, with the thumbprint of the account in the store.
-pub(super) struct Answerer {
-    stop: Arc<AtomicBool>,
-    address: SocketAddr,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
+pub(super) struct Answerer(#[expect(dead_code, reason = "it answers as long as it is held")] Scripted);
 
 impl Answerer {
     pub(super) fn start(address: SocketAddr, keys: PathBuf) -> Self {
-        let listener = TcpListener::bind(address).unwrap();
-        let stop = Arc::new(AtomicBool::new(false));
-        let thread = std::thread::spawn({
-            let stop = Arc::clone(&stop);
-            move || {
-                for stream in listener.incoming() {
-                    if stop.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    let Ok(mut stream) = stream else { continue };
-                    let mut head = [0; 4096];
-                    let length = stream.read(&mut head).unwrap_or(0);
-                    let head = String::from_utf8_lossy(&head[..length]).into_owned();
-                    let token = head.split(' ').nth(1).and_then(|path| path.strip_prefix("/.well-known/acme-challenge/"));
-                    let body = token.zip(thumbprint(&keys)).map_or_else(String::new, |(token, print)| format!("{token}.{print}"));
-                    let status = if body.is_empty() { "404 Not Found" } else { "200 OK" };
-                    let _ =
-                        write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+        Self(Scripted::start_at(address, move |_, mut stream, seen| {
+            let keys = keys.clone();
+            async move {
+                if !seen.read(&mut stream).await {
+                    return;
                 }
+                let head = seen.last();
+                let token = head.split(' ').nth(1).and_then(|path| path.strip_prefix("/.well-known/acme-challenge/"));
+                let body = token.zip(thumbprint(&keys)).map_or_else(String::new, |(token, print)| format!("{token}.{print}"));
+                let status = if body.is_empty() { "404 Not Found" } else { "200 OK" };
+                let length = body.len();
+                let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+                let _ = stream.write_all(answer.as_bytes()).await;
             }
-        });
-        Self { stop, address, thread: Some(thread) }
+        }))
     }
 }
 
@@ -158,15 +146,4 @@ fn thumbprint(keys: &Path) -> Option<String> {
         .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("acme-")))?;
     let entry: BTreeMap<String, Value> = serde_json::from_str(&fs::read_to_string(file).ok()?).ok()?;
     Some(entry.get("thumbprints")?[0].as_str()?.to_owned())
-}
-
-impl Drop for Answerer {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        // Wakes it, so that it looks.
-        let _ = std::net::TcpStream::connect(self.address);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
 }

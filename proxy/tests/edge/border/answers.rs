@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
+use karman_faults::{Fault, OK, Relay, Scripted, Way, read_message};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::rig::{converse, read_message};
-use crate::failures::OK;
-use crate::rig::{Edge, HOST, Scripted};
+use super::rig::{Border, Case, Wants, converse};
+use crate::rig::{Edge, HOST};
 
 /// An app that answers a request for `/N` with the Nth of these, and closes.
-async fn babbler(answers: &'static [(&'static str, &'static str, &'static str)]) -> Scripted {
+fn babbler(answers: &'static [(&'static str, &'static str, &'static str)]) -> Scripted {
     Scripted::start(move |_, mut stream, heads| async move {
         if heads.read(&mut stream).await {
             let head = heads.last();
@@ -19,7 +19,6 @@ async fn babbler(answers: &'static [(&'static str, &'static str, &'static str)])
             let _ = stream.write_all(answers[n].1.replace("HUGE", &"x".repeat(100_000)).as_bytes()).await;
         }
     })
-    .await
 }
 
 /// Row, answer, code.
@@ -43,29 +42,15 @@ const GARBAGE: &[(&str, &str, &str)] = &[
 
 #[tokio::test]
 async fn what_is_no_answer_has_its_code() {
-    let app = babbler(GARBAGE).await;
-    let edge = Edge::start().await;
-    edge.put_todos(&[("a", app.address)]).await;
-    let mut wrong = Vec::new();
-    for (n, (row, sends, code)) in GARBAGE.iter().enumerate() {
-        let request = format!("GET /{n} HTTP/1.1\r\nhost: {HOST}\r\nconnection: close\r\n\r\n");
-        let before = app.count();
-        let Some(answer) = converse(edge.http, request.as_bytes()).await else {
-            wrong.push(format!("{row}: no answer to {sends:?}"));
-            continue;
-        };
-        let Some(id) = answer.header("x-request-id") else {
-            wrong.push(format!("{row}: {answer:?} for {sends:?}"));
-            continue;
-        };
-        let line = edge.lines_of(id, 1).await.remove(0);
-        let found = (answer.status, answer.code(), line["code"].as_str().unwrap_or_default(), app.count() - before);
-        if found != (502, code, code, 1) {
-            wrong.push(format!("{row}: {found:?} for {sends:?}"));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(edge.instance("a").await["health"], "up", "it answers, if badly");
+    let mut border = Border::before(babbler(GARBAGE), "").await;
+    let cases = GARBAGE.iter().enumerate().map(|(n, (row, _, code))| case(row, n, Wants::failed(502, code)));
+    border.check(cases).await;
+    assert_eq!(border.edge.instance("a").await["health"], "up", "it answers, if badly");
+}
+
+fn case(row: &'static str, n: usize, wants: Wants) -> Case {
+    let sends = format!("GET /{n} HTTP/1.1\r\nhost: {HOST}\r\nconnection: close\r\n\r\n").into_bytes();
+    Case { row, sends, wants }
 }
 
 /// Row, answer, code in the log.
@@ -79,20 +64,41 @@ const CUT: &[(&str, &str, &str)] = &[
 
 #[tokio::test]
 async fn half_an_answer_never_ends_as_a_whole_one() {
-    let app = babbler(CUT).await;
-    let edge = Edge::start().await;
-    edge.put_todos(&[("a", app.address)]).await;
-    for (n, (row, sends, code)) in CUT.iter().enumerate() {
-        let mut client = TcpStream::connect(edge.http).await.unwrap();
-        let request = format!("GET /{n} HTTP/1.1\r\nhost: {HOST}\r\nx-request-id: cut-{n}\r\n\r\n");
-        client.write_all(request.as_bytes()).await.unwrap();
-        let mut said = Vec::new();
-        let _ = tokio::time::timeout(Duration::from_secs(20), client.read_to_end(&mut said)).await.expect("the edge closes");
-        let said = String::from_utf8_lossy(&said).into_owned();
-        let whole = said.ends_with("\r\n0\r\n\r\n") || said.contains("content-length: 4\r\n");
-        assert!(!whole, "{row}: {sends:?} became {said:?}");
-        let line = &edge.lines_of(&format!("cut-{n}"), 1).await[0];
-        assert_eq!(line["code"].as_str(), Some(*code), "{row}: {sends:?} {line}");
+    let mut border = Border::before(babbler(CUT), "").await;
+    border.check(CUT.iter().enumerate().map(|(n, (row, _, code))| case(row, n, Wants::cut(code)))).await;
+}
+
+/// Each on a connection of its own, which a fault is for.
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\nconnection: close\r\n\r\n0123456789";
+
+/// The same by way of a network that does it to an app that does nothing wrong.
+#[tokio::test]
+async fn what_a_network_does_to_an_answer_is_told_or_cut() {
+    let app = Scripted::answering(ANSWER);
+    let relay = Relay::start(app.address);
+    let mut border = Border::by_way_of(relay.address, app, "").await;
+    let whole = ANSWER.len();
+    let soon = Duration::from_millis(50);
+    for (way, fault, wants) in [
+        (Way::There, Fault::None, Wants::served(200)),
+        (Way::There, Fault::Delay(soon), Wants::served(200)),
+        (Way::There, Fault::Drip(Duration::from_millis(1)), Wants::served(200)),
+        (Way::Back, Fault::Delay(soon), Wants::served(200)),
+        (Way::Back, Fault::Drip(Duration::from_millis(5)), Wants::served(200)),
+        (Way::Back, Fault::Silence(0), Wants::failed(504, "first-byte-timeout")),
+        (Way::Back, Fault::HalfClose(20), Wants::failed(502, "instance-reset")),
+        (Way::Back, Fault::Reset(20), Wants::failed(502, "instance-reset")),
+        (Way::Back, Fault::HalfClose(whole - 5), Wants::cut("instance-reset")),
+        (Way::Back, Fault::Reset(whole - 5), Wants::cut("instance-reset")),
+        (Way::Back, Fault::Insert(0, b"\x16\x03\x01"), Wants::failed(502, "instance-garbage")),
+        (Way::Back, Fault::Insert(17, b"bad name: x\r\n"), Wants::failed(502, "instance-garbage")),
+        // What comes behind an answer is nobody's.
+        (Way::Back, Fault::Insert(whole - 1, EVIL.as_bytes()), Wants::served(200)),
+    ] {
+        relay.set(way, fault);
+        border.check([case("4a", 0, wants)]).await;
+        relay.set(way, Fault::None);
+        border.check([case("4a", 0, Wants::served(200))]).await;
     }
 }
 
@@ -124,8 +130,7 @@ async fn bytes_after_an_answer_are_nobodys() {
                         let _ = stream.write_all(format!("{answer}{EVIL}").as_bytes()).await;
                     }
                 }
-            })
-            .await;
+            });
             let edge = Edge::start().await;
             edge.put_todos(&[("a", app.address)]).await;
             let mut client = TcpStream::connect(edge.http).await.unwrap();
@@ -154,8 +159,7 @@ async fn interim_answers_are_few() {
             }
             let _ = stream.write_all(OK).await;
         }
-    })
-    .await;
+    });
     let edge = Edge::start().await;
     edge.put_todos(&[("a", app.address)]).await;
     let mut client = TcpStream::connect(edge.http).await.unwrap();
@@ -164,8 +168,8 @@ async fn interim_answers_are_few() {
         assert!(read_message(&mut client).await.unwrap().starts_with("HTTP/1.1 103 "), "4a: hints go on to HTTP/1.1");
     }
     assert!(read_message(&mut client).await.unwrap().starts_with("HTTP/1.1 200 "));
-    let old = converse(edge.http, format!("GET /few HTTP/1.0\r\nhost: {HOST}\r\n\r\n").as_bytes()).await.unwrap();
-    assert_eq!(old.status, 200, "4a: and not to HTTP/1.0");
+    let old = converse(edge.http, format!("GET /few HTTP/1.0\r\nhost: {HOST}\r\n\r\n").as_bytes()).await;
+    assert_eq!(old.answer().map(|answer| answer.status), Some(200), "4a: and not to HTTP/1.0");
     let endless = format!("GET /endless HTTP/1.1\r\nhost: {HOST}\r\nx-request-id: endless\r\nconnection: close\r\n\r\n");
     let _ = converse(edge.http, endless.as_bytes()).await;
     assert_eq!(edge.lines_of("endless", 1).await[0]["code"], "instance-garbage", "4a: hints without end");
@@ -181,8 +185,7 @@ async fn an_old_app_and_a_talkative_one_are_understood() {
             format!("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n{}\r\n", "set-cookie: a=b\r\n".repeat(200))
         };
         let _ = stream.write_all(answer.as_bytes()).await;
-    })
-    .await;
+    });
     let edge = Edge::start().await;
     edge.put_todos(&[("a", app.address)]).await;
     assert_eq!(edge.get("/old", "").await.text(), "to the end");

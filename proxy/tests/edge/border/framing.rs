@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use karman_faults::{OK, Scripted, read_message};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::rig::{converse, is_silent, read_message};
+use super::rig::{Case, Got, Wants, is_silent};
 use super::{Border, refused, served};
-use crate::failures::OK;
-use crate::rig::{Edge, HOST, Scripted, instances_json, until};
+use crate::rig::{Edge, HOST, until};
 
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nhost: todos.example.com\r\n\r\n";
 
@@ -96,13 +96,12 @@ async fn a_body_has_one_framing() {
     Border::start().await.check(cases).await;
 }
 
-/// A body is read after its head went on, so the app may have seen the head; it never sees an end.
+/// A body is read after its head went on, so the app may have seen the head; it never sees a whole request.
 #[tokio::test]
 async fn a_chunk_that_two_readers_could_read_differently_ends_the_request() {
-    let border = Border::start().await;
     let long = format!("3;{}\r\nabc\r\n0\r\n\r\n", "x".repeat(20_000));
     let trailer = format!("0\r\nx: {}\r\n\r\n", "x".repeat(65_536));
-    for (row, body) in [
+    let cases = [
         ("S10", "0x3\r\nabc\r\n0\r\n\r\n"),
         ("S10", "+3\r\nabc\r\n0\r\n\r\n"),
         ("S10", "12345678901234567\r\nabc\r\n0\r\n\r\n"),
@@ -113,20 +112,12 @@ async fn a_chunk_that_two_readers_could_read_differently_ends_the_request() {
         ("S11", "3\r\nabc\r\n\r\n\r\n"),
         ("S12", "3;a\nb\r\nabc\r\n0\r\n\r\n"),
         ("S12", "3;a\0\r\nabc\r\n0\r\n\r\n"),
-        ("S12", &*long),
+        ("S12", &long),
         ("S13", "3\r\nabcd\r\n0\r\n\r\n"),
         ("S14", "0\r\n folded\r\n\r\n"),
-        ("S14", &*trailer),
-    ] {
-        let before = border.app.count();
-        let answer = converse(border.edge.http, chunked(body).as_bytes()).await.unwrap_or_else(|| panic!("{row}: an answer"));
-        assert_eq!((answer.status, answer.code()), (400, "bad-request"), "{row}: {body:?}");
-        let lines = border.edge.lines_of(answer.header("x-request-id").unwrap(), 1).await;
-        assert_eq!(lines.len(), 1);
-        assert!(lines[0]["why"].as_str().is_some_and(|why| why.contains("chunk") || why.contains("trailers")), "{}", lines[0]);
-        assert_eq!(border.app.count(), before, "{row}: the app saw a whole request");
-    }
-    assert_eq!(border.refusals().await["bad-request"], 14);
+        ("S14", &trailer),
+    ];
+    Border::start().await.check(cases.map(|(row, body)| refused(row, chunked(body)))).await;
 }
 
 #[tokio::test]
@@ -146,16 +137,22 @@ async fn trailers_are_dropped() {
 
 #[tokio::test]
 async fn a_body_that_breaks_off_never_ends_for_the_app() {
-    let border = Border::start().await;
-    for body in [post("content-length: 10\r\n", "hel"), chunked("5\r\nhello\r\n")] {
-        let mut client = TcpStream::connect(border.edge.http).await.unwrap();
+    let mut border = Border::start().await;
+    let break_off = async |edge, body: String| {
+        let mut client = TcpStream::connect(edge).await.unwrap();
         client.write_all(body.as_bytes()).await.unwrap();
         client.shutdown().await.unwrap();
-        let mut rest = Vec::new();
-        let _ = client.read_to_end(&mut rest).await;
-        until("the request is in the log (S13)", async || border.edge.log().iter().any(|line| line["path"] == "/x")).await;
-        assert_eq!(border.app.count(), 0, "S13: a body that is not whole is no request");
-    }
+        Got::read(client).await
+    };
+    let small = post("content-length: 10\r\n", "hel");
+    let judged = border.judge("S13", Wants::refused(400, "bad-request"), async |edge| break_off(edge, small).await);
+    assert_eq!(judged.await, Ok(()), "it was nobody's request yet");
+    // One that had gone on is given up, as that of any client that leaves.
+    let got = break_off(border.edge.http, chunked("5\r\nhello\r\n")).await;
+    assert!(got.bytes.is_empty(), "S13: {got:?}");
+    until("the request is in the log (S13)", async || border.edge.log().iter().any(|line| line["status"] == 499)).await;
+    assert_eq!(border.app.count(), 0, "S13: a body that is not whole is no request");
+    border.be_served().await;
 }
 
 /// What follows a request is the next one, judged and logged like any, in order.
@@ -200,8 +197,7 @@ async fn an_early_answer_leaves_no_request_behind() {
                 return;
             }
         }
-    })
-    .await;
+    });
     let edge = Edge::start().await;
     edge.put_todos(&[("a", app.address)]).await;
     for (row, host) in [("S08", HOST), ("S08", "nobody.example.com"), ("S07", HOST)] {
@@ -218,7 +214,7 @@ async fn an_early_answer_leaves_no_request_behind() {
         let mut rest = Vec::new();
         let _ = tokio::time::timeout(Duration::from_secs(20), client.read_to_end(&mut rest)).await.expect("the edge closes");
         assert!(rest.is_empty(), "{row}: answered twice: {}", String::from_utf8_lossy(&rest));
-        let heads = app.heads.lock().unwrap()[before..].to_vec();
+        let heads = app.since(before);
         // The app itself may take the body for a request. The edge has not.
         let by_the_edge = |head: &String| head.contains("/smuggled") && head.contains("x-forwarded-for");
         assert!(!heads.iter().any(by_the_edge), "{row}: {heads:?}");
@@ -227,35 +223,33 @@ async fn an_early_answer_leaves_no_request_behind() {
 
 #[tokio::test]
 async fn an_expectation_is_relayed_once() {
-    let app = Scripted::start(|_, mut stream, heads| async move {
-        while heads.read(&mut stream).await {
-            let head = heads.last();
-            if head.contains("/expects") {
+    let app = Scripted::start(|_, mut stream, seen| async move {
+        while seen.read(&mut stream).await {
+            if seen.last().contains("/expects") {
                 // Twice, which is once too often.
                 stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n").await.unwrap();
                 stream.read_exact(&mut [0; 5]).await.unwrap();
             }
             stream.write_all(OK).await.unwrap();
         }
-    })
-    .await;
-    let edge = Edge::start().await;
-    edge.put_todos(&[("a", app.address)]).await;
-    let mut client = TcpStream::connect(edge.http).await.unwrap();
-    let head = format!("POST /expects HTTP/1.1\r\nhost: {HOST}\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n");
-    client.write_all(head.as_bytes()).await.unwrap();
-    assert!(read_message(&mut client).await.unwrap().starts_with("HTTP/1.1 100 "), "H23: the app's own word");
-    client.write_all(b"hello").await.unwrap();
-    let mut answer = read_message(&mut client).await.unwrap();
-    while answer.starts_with("HTTP/1.1 100 ") {
-        answer = read_message(&mut client).await.unwrap();
-    }
-    assert!(answer.starts_with("HTTP/1.1 200 "), "S09: an interim answer is not the last: {answer}");
-    for expectation in ["bogus", "y 100-continue", "100-continue, x"] {
-        let answer = edge.get("/", &format!("expect: {expectation}\r\n")).await;
-        assert_eq!(answer.status, 200, "H23, S09: {expectation}");
-        assert!(!app.heads.lock().unwrap().last().unwrap().contains("expect"), "what nobody knows does not go on");
-    }
+    });
+    let mut border = Border::before(app, "").await;
+    let wants = Wants { with: vec!["expect: 100-continue"], ..Wants::served(200) };
+    let judged = border.judge("H23, S09", wants, async |edge| {
+        let mut client = TcpStream::connect(edge).await.unwrap();
+        let lines = "connection: close\r\nexpect: 100-continue\r\ncontent-length: 5";
+        client.write_all(format!("POST /expects HTTP/1.1\r\nhost: {HOST}\r\n{lines}\r\n\r\n").as_bytes()).await.unwrap();
+        assert!(read_message(&mut client).await.unwrap().starts_with("HTTP/1.1 100 "), "H23: the app's own word");
+        client.write_all(b"hello").await.unwrap();
+        Got::read(client).await
+    });
+    assert_eq!(judged.await, Ok(()));
+    // What nobody knows does not go on.
+    let unknown = ["bogus", "y 100-continue", "100-continue, x"].map(|expectation| {
+        let request = format!("GET / HTTP/1.1\r\nhost: {HOST}\r\nconnection: close\r\nexpect: {expectation}\r\n\r\n");
+        served("S09", request, ["get / "], ["expect"])
+    });
+    border.check(unknown).await;
 }
 
 fn handshake(lines: &str) -> String {
@@ -268,49 +262,41 @@ const KEY: &str = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-
 /// CVE-2026-2833: bytes behind a handshake are nobody's request, whatever the app says to it.
 #[tokio::test]
 async fn nothing_passes_before_the_101() {
-    let app = Scripted::start(|_, mut stream, heads| async move {
-        while heads.read(&mut stream).await {
-            let _ = stream.write_all(b"HTTP/1.1 426 Upgrade Required\r\ncontent-length: 0\r\n\r\n").await;
-        }
-    })
-    .await;
-    let edge = Edge::start().await;
-    edge.put_app(&instances_json(&[("a", app.address)]), "").await;
-    let answer = converse(edge.http, format!("{}{SMUGGLED}", handshake(&format!("{UPGRADE}{KEY}"))).as_bytes()).await.unwrap();
-    assert_eq!(answer.status, 426, "S16");
-    assert_eq!(app.count(), 1, "S16: {:?}", app.heads.lock().unwrap());
-    let body = handshake(&format!("{UPGRADE}{KEY}content-length: {}\r\n", SMUGGLED.len()));
-    assert_eq!(converse(edge.http, format!("{body}{SMUGGLED}").as_bytes()).await.unwrap().code(), "bad-request", "S16");
-    assert_eq!(app.count(), 1);
+    let app = Scripted::answering(b"HTTP/1.1 426 Upgrade Required\r\ncontent-length: 0\r\n\r\n");
+    let whole = handshake(&format!("{UPGRADE}{KEY}"));
+    let with_body = handshake(&format!("{UPGRADE}{KEY}content-length: {}\r\n", SMUGGLED.len()));
+    let wants = Wants { without: vec!["smuggled"], ..Wants::served(426) };
+    let cases = [
+        Case { row: "S16", sends: format!("{whole}{SMUGGLED}").into_bytes(), wants },
+        refused("S16", format!("{with_body}{SMUGGLED}")),
+    ];
+    Border::before(app, "").await.check(cases).await;
 }
 
 /// No tunnel without a handshake of both sides, even to an app that says 101 to everything.
 #[tokio::test]
 async fn a_tunnel_takes_a_handshake() {
-    let app = Scripted::start(|_, mut stream, heads| async move {
-        if heads.read(&mut stream).await {
+    let app = Scripted::start(|_, mut stream, seen| async move {
+        if seen.read(&mut stream).await {
             let _ =
                 stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\r\n").await;
             let _ = stream.read(&mut [0; 64]).await;
         }
-    })
-    .await;
-    let edge = Edge::start().await;
-    edge.put_todos(&[("a", app.address)]).await;
+    });
+    let mut border = Border::before(app, "").await;
     let version = |version: &str| format!("sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: {version}\r\n");
-    for (row, sends, code) in [
-        ("S17", handshake(&format!("{UPGRADE}sec-websocket-version: 13\r\n")), "bad-request"),
-        ("S17", handshake(&format!("{UPGRADE}sec-websocket-key: short\r\nsec-websocket-version: 13\r\n")), "bad-request"),
-        ("S17", handshake(&format!("{UPGRADE}{}", version("7777"))), "instance-garbage"),
-        ("S17", handshake(&format!("upgrade: websocket\r\nconnection: close\r\n{KEY}")), "instance-garbage"),
-        ("S17", handshake(&format!("{UPGRADE}{KEY}")).replace("GET", "POST"), "instance-garbage"),
-        ("S17", handshake(&format!("{UPGRADE}{KEY}")).replace("HTTP/1.1", "HTTP/1.0"), "instance-garbage"),
-        ("S19", format!("GET / HTTP/1.1\r\nhost: {HOST}\r\nconnection: close\r\n\r\n"), "instance-garbage"),
-    ] {
-        let answer = converse(edge.http, sends.as_bytes()).await.unwrap_or_else(|| panic!("{row}: an answer to {sends}"));
-        assert_eq!(answer.code(), code, "{row}: {sends} {answer:?}");
-    }
-    let mut client = TcpStream::connect(edge.http).await.unwrap();
+    let garbage = |row, sends: String| Case { row, sends: sends.into_bytes(), wants: Wants::failed(502, "instance-garbage") };
+    let cases = [
+        refused("S17", handshake(&format!("{UPGRADE}sec-websocket-version: 13\r\n"))),
+        refused("S17", handshake(&format!("{UPGRADE}sec-websocket-key: short\r\nsec-websocket-version: 13\r\n"))),
+        garbage("S17", handshake(&format!("{UPGRADE}{}", version("7777")))),
+        garbage("S17", handshake(&format!("upgrade: websocket\r\nconnection: close\r\n{KEY}"))),
+        garbage("S17", handshake(&format!("{UPGRADE}{KEY}")).replace("GET", "POST")),
+        garbage("S17", handshake(&format!("{UPGRADE}{KEY}")).replace("HTTP/1.1", "HTTP/1.0")),
+        garbage("S19", format!("GET / HTTP/1.1\r\nhost: {HOST}\r\nconnection: close\r\n\r\n")),
+    ];
+    border.check(cases).await;
+    let mut client = TcpStream::connect(border.edge.http).await.unwrap();
     client.write_all(handshake(&format!("{UPGRADE}{KEY}")).as_bytes()).await.unwrap();
     assert!(read_message(&mut client).await.unwrap().starts_with("HTTP/1.1 101 "));
     assert!(is_silent(&mut client).await, "and with one of both sides there is");

@@ -175,7 +175,7 @@ async fn who_speaks_something_else_is_told_at_once() {
 async fn the_page_for_a_browser_whose_cookies_have_grown() {
     let border = Border::start().await;
     let request = get(&format!("accept: text/html\r\ncookie: a={}\r\n", "b".repeat(40_000)));
-    let answer = super::rig::converse(border.edge.http, request.as_bytes()).await.unwrap();
+    let answer = super::rig::converse(border.edge.http, request.as_bytes()).await.answer().unwrap();
     assert_eq!((answer.status, answer.code()), (431, "headers-too-large"));
     assert!(answer.text().contains("<!doctype html>"), "{}", answer.text());
     let line = &border.edge.lines_of(answer.header("x-request-id").unwrap(), 1).await[0];

@@ -1,45 +1,41 @@
 //! Rows L01 and L02, and clients that leave: whoever takes too long, or is gone, holds nothing for long.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use karman_faults::Scripted;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::Border;
-use super::rig::difference;
-use crate::rig::{App, Edge, HOST, SOON, Scripted, parse, until};
+use super::rig::{Got, Wants};
+use crate::rig::{App, Edge, HOST, SOON, parse, until};
 
-/// Sends a byte every tenth of a second until the edge has had enough, and gives what it said.
-async fn drip(border: &Border, first: &str, drop: &str) -> (Vec<u8>, Duration) {
-    let (mut reader, mut writer) = TcpStream::connect(border.edge.http).await.unwrap().into_split();
-    let start = Instant::now();
+/// Sends a byte every tenth of a second until the edge has had enough.
+async fn drip(edge: SocketAddr, first: &str, drop: &[u8]) -> Got {
+    let (reader, mut writer) = TcpStream::connect(edge).await.unwrap().into_split();
     writer.write_all(first.as_bytes()).await.unwrap();
-    let drop = drop.to_owned();
-    let dripping = tokio::spawn(async move {
-        while writer.write_all(drop.as_bytes()).await.is_ok() {
+    let dripping = async {
+        while writer.write_all(drop).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-    });
-    let mut said = Vec::new();
-    let ended = tokio::time::timeout(Duration::from_secs(30), reader.read_to_end(&mut said)).await;
-    dripping.abort();
-    let _ = ended.expect("the edge ends it");
-    (said, start.elapsed())
+        std::future::pending().await
+    };
+    tokio::select! { got = Got::read(reader) => got, () = dripping => unreachable!() }
 }
 
 #[tokio::test]
 async fn a_head_has_one_deadline_however_it_drips() {
-    let border = Border::start_with("limits: {head_seconds: 1}").await;
-    let refusals = border.refusals().await;
-    let (said, took) = drip(&border, "GET / HTTP/1.1\r\nhost: todos.example.com\r\nx: ", "y").await;
-    let answer = parse(&said).expect("L01: an answer");
-    assert_eq!((answer.status, answer.code()), (408, "request-timeout"), "L01");
-    assert!(took >= Duration::from_secs(1), "{took:?}");
-    let line = &border.edge.lines_of(answer.header("x-request-id").unwrap(), 1).await[0];
-    assert_eq!((line["code"].as_str(), line["why"].as_str()), (Some("request-timeout"), Some("a head that came too slowly")));
-    assert_eq!(difference(&refusals, &border.refusals().await), [("request-timeout".to_owned(), 1)]);
+    let mut border = Border::start_with("limits: {head_seconds: 1}").await;
+    let start = Instant::now();
+    let begins = "GET / HTTP/1.1\r\nhost: todos.example.com\r\nx: ";
+    let judged = border.judge("L01", Wants::refused(408, "request-timeout"), async |edge| drip(edge, begins, b"y").await);
+    assert_eq!(judged.await, Ok(()));
+    assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
+    let line = border.edge.log().into_iter().find(|line| line["status"] == 408).unwrap();
+    assert_eq!(line["why"], "a head that came too slowly");
 }
 
 #[tokio::test]
@@ -60,13 +56,12 @@ async fn who_says_nothing_is_closed_without_a_word() {
 async fn a_body_keeps_to_a_rate() {
     let mut border = Border::start_with("limits: {body_pause_seconds: 1, body_bytes_per_second_min: 100}").await;
     for head in ["content-length: 1000\r\n\r\n", "transfer-encoding: chunked\r\n\r\n3e8\r\n"] {
-        let (said, _) = drip(&border, &format!("POST /x HTTP/1.1\r\nhost: {HOST}\r\n{head}"), "y").await;
-        let answer = parse(&said).expect("L02: an answer");
-        assert_eq!((answer.status, answer.code()), (408, "request-timeout"), "L02: {head}");
-        let line = &border.edge.lines_of(answer.header("x-request-id").unwrap(), 1).await[0];
-        assert_eq!(line["why"], "a body that came too slowly");
+        let begins = format!("POST /x HTTP/1.1\r\nhost: {HOST}\r\n{head}");
+        let judged = border.judge("L02", Wants::refused(408, "request-timeout"), async |edge| drip(edge, &begins, b"y").await);
+        assert_eq!(judged.await, Ok(()), "{head}");
     }
-    assert_eq!(border.app.count(), 0, "the app saw no whole request");
+    let late: Vec<_> = border.edge.log().into_iter().filter(|line| line["status"] == 408).collect();
+    assert!(late.len() == 2 && late.iter().all(|line| line["why"] == "a body that came too slowly"), "{late:?}");
     assert_eq!(border.app.connections(), 1, "and nothing at all of the one whose length was told");
     // 200 bytes a second are enough.
     let (mut reader, mut writer) = TcpStream::connect(border.edge.http).await.unwrap().into_split();
@@ -97,8 +92,7 @@ async fn a_body_in_small_pieces_comes_through_as_it_is_sent() {
                 arrived.fetch_add(usize::from(byte == b'y'), Relaxed);
             }
         }
-    })
-    .await;
+    });
     let edge = Edge::start().await;
     edge.put_todos(&[("a", app.address)]).await;
     let mut client = TcpStream::connect(edge.http).await.unwrap();
@@ -149,15 +143,14 @@ async fn who_leaves_takes_the_apps_work_along() {
             }
             stream.write_all(b"gone").await.unwrap_or_default();
         }
-    })
-    .await;
+    });
     let edge = Edge::start().await;
     edge.put_todos(&[("a", app.address)]).await;
     for path in ["/head", "/body"] {
         let mut client = TcpStream::connect(edge.http).await.unwrap();
         let id = path.trim_start_matches('/');
         client.write_all(format!("GET {path} HTTP/1.1\r\nhost: {HOST}\r\nx-request-id: {id}\r\n\r\n").as_bytes()).await.unwrap();
-        until("the app has it", async || app.heads.lock().unwrap().iter().any(|head| head.contains(path))).await;
+        until("the app has it", async || app.seen().iter().any(|head| head.contains(path))).await;
         drop(client);
         let line = &edge.lines_of(id, 1).await[0];
         assert!(line["ms"]["total"].as_f64().unwrap() < 5_000.0, "{line}");
