@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http_body_util::BodyExt as _;
+use jiff::Timestamp;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
@@ -21,11 +22,11 @@ pub struct Lifeline {
 }
 
 impl Lifeline {
-    /// Opens the line if it is not open.
-    pub fn hold(&mut self, admin: &Admin) {
+    /// Opens the line if it is not open, to the run of the proxy that began at `met`.
+    pub fn hold(&mut self, admin: &Admin, met: Timestamp) {
         let is_early = self.opened.is_some_and(|opened| opened.elapsed() < AGAIN_AFTER);
         if self.line.is_none() && !is_early {
-            self.line = Some(tokio::spawn(follow(admin.clone())));
+            self.line = Some(tokio::spawn(follow(admin.clone(), met)));
             self.opened = Some(Instant::now());
         }
     }
@@ -44,7 +45,7 @@ impl Lifeline {
     }
 }
 
-async fn follow(admin: Admin) {
+async fn follow(admin: Admin, met: Timestamp) {
     // The events themselves are for others.
     let answer = match admin.events(None).await {
         Ok(answer) => answer,
@@ -53,6 +54,10 @@ async fn follow(admin: Admin) {
         // A proxy that gives none is looked at now and then anyway.
         Err(_) => std::future::pending().await,
     };
+    // It may have been started anew, as another release, before the line was open.
+    if !admin.status().await.is_ok_and(|status| status.started_at == met) {
+        return;
+    }
     let mut body = answer.into_body();
     while let Some(Ok(_)) = body.frame().await {}
 }

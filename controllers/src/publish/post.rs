@@ -117,7 +117,9 @@ impl Post {
                     info!("the proxy is reached again: {}", self.target);
                 }
                 self.retry_after = RETRY_MIN;
-                self.lifeline.hold(self.edge.admin());
+                if let Some(status) = self.edge.status() {
+                    self.lifeline.hold(self.edge.admin(), status.started_at);
+                }
                 if let Some(change) = change {
                     self.changed_at = Some(Instant::now());
                     info!("generation {} is live: {change}", self.edge.stamp().generation);
