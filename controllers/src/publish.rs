@@ -24,6 +24,7 @@ pub mod lifeline;
 pub mod outcome;
 pub mod post;
 pub mod publisher;
+pub mod rejects;
 pub mod report;
 pub mod secrets;
 pub mod send;

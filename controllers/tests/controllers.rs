@@ -40,6 +40,8 @@ mod reaching;
 mod recorded;
 #[path = "controllers/recording.rs"]
 mod recording;
+#[path = "controllers/rejected.rs"]
+mod rejected;
 #[path = "controllers/stores.rs"]
 mod stores;
 #[path = "controllers/trying.rs"]

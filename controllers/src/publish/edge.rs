@@ -16,6 +16,7 @@ use super::known::Known;
 use super::ledger::Shared;
 use super::left_out::{LeftOut, Without};
 use super::outcome::{Change, Trouble};
+use super::rejects::Rejects;
 use super::send::{Unsent, send};
 use super::wanted::{Content, Wanted};
 use crate::admin::{Admin, read_apps};
@@ -35,6 +36,7 @@ pub struct Edge {
     certificates: Has<Certificate>,
     keys: HasKeys,
     exceptions: Exceptions,
+    rejects: Rejects,
     /// What the proxy knows of the contract, and what it therefore goes without.
     known: Known,
     apps_without: LeftOut<App>,
@@ -58,6 +60,7 @@ impl Edge {
             certificates: Has::Nothing,
             keys: HasKeys::default(),
             exceptions: Exceptions::default(),
+            rejects: Rejects::default(),
             known: Known::default(),
             apps_without: LeftOut::default(),
             certificates_without: LeftOut::default(),
@@ -77,6 +80,11 @@ impl Edge {
 
     pub fn exceptions(&self) -> &Exceptions {
         &self.exceptions
+    }
+
+    /// Of the certificates and challenges.
+    pub fn rejects(&self) -> &Rejects {
+        &self.rejects
     }
 
     /// The fields that the proxy does not know, and what goes without them.
@@ -162,30 +170,34 @@ impl Edge {
         let supposed = Arc::clone(&wanted.pages).into();
         self.pages = Has::recognized(pages.stamp, pages.hash.as_deref(), &supposed, &self.known);
         let supposed = wanted.secrets.certificates.clone().unwrap_or_default();
+        let supposed = self.rejects.apply(&supposed, self.certificates.held().map(|held| &held.content));
         self.certificates = Has::recognized(certificates.stamp, certificates.hash.as_deref(), &supposed, &self.known);
         self.keys.met(&keys);
         if is_new_run {
             self.exceptions.forget();
+            self.rejects.forget();
         }
         self.status = Some(status);
         Ok(())
     }
 
-    /// The keys, then the certificates. A proxy that does not act on certificates yet gets none.
+    /// The keys, then the certificates but for what the proxy refuses of them. One that does not act on them yet gets none.
     async fn sync_secrets(&mut self, wanted: &Wanted, accept: bool) -> Result<(), Trouble> {
         if let Some(keys) = &wanted.secrets.keys {
             self.keys.sync(keys, &self.admin, (&mut self.stamp, &self.ledger), &self.known).await?;
         }
         let not_yet = |status: &Status| status.not_yet.iter().any(|field| field == "certificates");
-        let Some(content) = wanted.secrets.certificates.as_ref().filter(|_| !self.status.as_ref().is_none_or(not_yet)) else {
+        let Some(wanted) = wanted.secrets.certificates.as_ref().filter(|_| !self.status.as_ref().is_none_or(not_yet)) else {
             return Ok(());
         };
-        self.certificates_without.look(&self.known, &content.items);
         for _ in 0..TRIES_MAX {
+            let content = self.rejects.apply(wanted, self.certificates.held().map(|held| &held.content));
+            self.certificates_without.look(&self.known, &content.items);
             let how = (&self.known, accept);
-            match send(&self.admin, &mut self.certificates, content, (&mut self.stamp, &self.ledger), how).await {
+            match send(&self.admin, &mut self.certificates, &content, (&mut self.stamp, &self.ledger), how).await {
                 Ok(_) => return Ok(()),
                 Err(Unsent::Again) => {}
+                Err(Unsent::Refused(Refusal::Refused { reasons })) if self.rejects.refuse(wanted, &content, &reasons) => {}
                 Err(Unsent::Refused(refusal)) => {
                     return Err(Trouble::Problem(format!("the proxy refused the certificates: {refusal}")));
                 }

@@ -96,7 +96,10 @@ impl Publisher {
             None if exceptions.removal().is_some() => {
                 Err(Failure::new(Exit::NotNow, "the proxy doubts that so many apps are to go: 'karman publish --accept'"))
             }
-            None if !self.intake.catalog().mistakes().is_empty() || !exceptions.refused().is_empty() => {
+            None if !self.intake.catalog().mistakes().is_empty()
+                || !exceptions.refused().is_empty()
+                || !post.edge().rejects().reasons().is_empty() =>
+            {
                 Err(Failure::data("the rest is live; what was named above goes on as it was"))
             }
             None => Ok(()),

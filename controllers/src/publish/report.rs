@@ -39,6 +39,9 @@ pub struct Report {
     /// Apps that are gone from the store, and that the proxy keeps until somebody says that this is meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<HeldRemoval>,
+    /// Certificates and challenges that the proxy refused.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rejected: BTreeMap<String, Vec<Reason>>,
     /// Fields that the proxy does not know, and what is served without them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub without: BTreeMap<String, Without>,
@@ -92,6 +95,7 @@ impl Report {
             mistakes: wanted.mistakes.clone(),
             refused: refused.collect(),
             held: held.map(|removal| HeldRemoval { apps: removal.apps.iter().cloned().collect(), of: removal.of }),
+            rejected: edge.rejects().reasons(),
             without: edge.without(),
         }
     }
@@ -165,10 +169,15 @@ impl Reporter {
 
     fn warn_of_news(&self, report: &Report) {
         let last = self.last.as_ref();
+        let said = |reasons: &[Reason]| reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         for (id, reasons) in &report.refused {
             if last.is_none_or(|last| last.refused.get(id) != Some(reasons)) {
-                let reasons: Vec<_> = reasons.iter().map(ToString::to_string).collect();
-                warn!("the proxy refused {id} and keeps what it has: {}", reasons.join("; "));
+                warn!("the proxy refused {id} and keeps what it has: {}", said(reasons));
+            }
+        }
+        for (what, reasons) in &report.rejected {
+            if last.is_none_or(|last| last.rejected.get(what) != Some(reasons)) {
+                warn!("the proxy refused {what} and does without it: {}", said(reasons));
             }
         }
         let edge = report.edge.as_ref().map_or("of before", |edge| edge.name.as_str());

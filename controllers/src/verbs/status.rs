@@ -126,7 +126,8 @@ fn publisher_lines(asked: &Asked, publishers: &Publishers) -> Vec<String> {
 fn publisher_line(asked: &Asked, label: &str, published: &Published) -> String {
     let Published { holder, report } = published;
     let Some(holder) = holder else { return format!("none runs for {label} any more") };
-    let is_well = report.mistakes.is_empty() && report.refused.is_empty() && report.held.is_none() && report.without.is_empty();
+    let is_well = [report.mistakes.is_empty(), report.refused.is_empty(), report.rejected.is_empty(), report.without.is_empty()];
+    let is_well = is_well.into_iter().all(|well| well) && report.held.is_none();
     let how = match &report.problem {
         Some(problem) => problem.as_str(),
         None if is_well => "all is live",
@@ -150,6 +151,10 @@ fn wrongs(publishers: &Publishers) -> String {
         let proxy = if several { format!("the proxy of {label}") } else { "the proxy".to_owned() };
         for (id, reasons) in &report.refused {
             text.push_str(&format!("\n{proxy} refused {id} and keeps what it has:\n"));
+            reasons.iter().for_each(|reason| text.push_str(&format!("  {reason}\n")));
+        }
+        for (what, reasons) in &report.rejected {
+            text.push_str(&format!("\n{proxy} refused {what} and does without it:\n"));
             reasons.iter().for_each(|reason| text.push_str(&format!("  {reason}\n")));
         }
         let edge = report.edge.as_ref().map_or(label.as_str(), |edge| edge.name.as_str());
