@@ -24,11 +24,14 @@ use crate::live::Live;
 use crate::processes::Processes;
 use crate::processes::wire::{Report, Which};
 use crate::table::{App, Apps, Change, Instance};
-use crate::tunnel::{Tunnel, Tunnels, close_silent};
+use crate::tunnel::{Tunnel, Tunnels, close_over, take_silent};
 use crate::vitals::{ClosedBy, InstanceVitals, lock};
 
-/// How often some are closed. Short enough that a client meets no crowd of others.
-const TICK: Duration = Duration::from_millis(50);
+/// How often it is decided how many are closed next.
+const TICK: Duration = Duration::from_millis(100);
+/// Over how long those are closed, one after the other, so that neither they nor who shares the machine with them
+/// meet a crowd. It leaves a part of the tick to the orders of previous processes, which would overlap else.
+const SPREAD: Duration = Duration::from_millis(90);
 /// A tick that came late closes no more than this one's share: what was missed is not made up in a crowd.
 const TICK_MAX: Duration = Duration::from_millis(200);
 /// How often it is looked anew which tunnels there are, here and in the previous processes.
@@ -148,7 +151,7 @@ impl Drains {
                 return false;
             }
             if looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
-                self.processes.close(&leaving.of, 0, Duration::ZERO).await;
+                self.processes.close(&leaving.of, 0, Duration::ZERO, Duration::ZERO).await;
                 open = self.tunnels.of(|vitals| std::ptr::eq(vitals, &*leaving.vitals));
                 looked = Some(Instant::now());
             }
@@ -166,10 +169,12 @@ impl Drains {
             // Truncation is meant: what is left of a tunnel is closed in the next tick.
             let now = (due as usize).min(open.len() + elsewhere.tunnels);
             due = (due - now as f64).clamp(0.0, 1.0);
-            let here = close_silent(&mut open, now, leaving.left(), ClosedBy::Drain);
-            if now > here {
-                self.processes.close(&leaving.of, now - here, leaving.left()).await;
+            let silent = take_silent(&mut open, now);
+            let elsewhere = now - silent.len();
+            if elsewhere > 0 {
+                self.processes.close(&leaving.of, elsewhere, SPREAD, leaving.left()).await;
             }
+            close_over(silent, SPREAD, leaving.left(), ClosedBy::Drain).await;
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::edge::Edge;
 use crate::events::About;
 use crate::settings::Limits;
 use crate::table::App;
-use crate::tunnel::{Tunnel, close_silent};
+use crate::tunnel::{Tunnel, take_silent};
 use crate::vitals::ClosedBy;
 
 const EVERY: Duration = Duration::from_millis(500);
@@ -191,7 +191,7 @@ fn close_idle_tunnels(edge: &Edge, mut greedy: Vec<Greedy>) {
     }
     let owners: Vec<_> = greedy.iter().zip(&idle).map(|(owner, idle)| (owner.excess, idle.len())).collect();
     for (mut idle, count) in idle.into_iter().zip(who_gives(&owners, CLOSED_AT_ONCE)) {
-        close_silent(&mut idle, count, EVERY, ClosedBy::Limit);
+        take_silent(&mut idle, count).iter().for_each(|tunnel| tunnel.close(ClosedBy::Limit, EVERY));
     }
 }
 

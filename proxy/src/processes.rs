@@ -175,10 +175,10 @@ impl Processes {
         held
     }
 
-    /// Closes so many tunnels of an instance, those of the oldest process first, and learns what is left.
-    pub async fn close(&self, of: &Which, mut count: usize, within: Duration) {
+    /// Closes so many tunnels of an instance, those of the oldest process first, spread over a time, and learns what is left.
+    pub async fn close(&self, of: &Which, mut count: usize, spread: Duration, within: Duration) {
         for known in self.known() {
-            let order = Order::Close { of: of.clone(), count, within_ms: millis(within) };
+            let order = Order::Close { of: of.clone(), count, spread_ms: millis(spread), within_ms: millis(within) };
             let before = known.tunnels_of(of);
             let answer = line::call::<Carried>(&known.path, &order, &[], ANSWER_MAX).await;
             if let Ok(carried) = known.heard(answer) {

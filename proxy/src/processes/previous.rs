@@ -23,6 +23,7 @@ use crate::admin::{self, Admin};
 use crate::clock;
 use crate::documents::Table;
 use crate::table::Apps;
+use crate::tunnel::{close_over, take_silent};
 use crate::vitals::{AppVitals, ClosedBy, InstanceVitals};
 
 /// How long an order may take to come.
@@ -152,8 +153,8 @@ impl Previous {
                 self.heard.store(true, Relaxed);
                 Ok(())
             }
-            Order::Close { of, count, within_ms } => {
-                let carried = self.close(of, count, Duration::from_millis(within_ms));
+            Order::Close { of, count, spread_ms, within_ms } => {
+                let carried = self.close(of, count, Duration::from_millis(spread_ms), Duration::from_millis(within_ms));
                 reply(stream, Answer::Good(carried)).await
             }
             Order::CloseOld { count, after_ms } => {
@@ -186,10 +187,12 @@ impl Previous {
         }
     }
 
-    fn close(&self, of: Which, count: usize, within: Duration) -> Carried {
+    fn close(&self, of: Which, count: usize, spread: Duration, within: Duration) -> Carried {
         let tunnels = &self.admin.edge.tunnels;
         let mut open = tunnels.of(|instance| of.is(instance));
-        crate::tunnel::close_silent(&mut open, count, within, ClosedBy::Drain);
+        let silent = take_silent(&mut open, count);
+        // Not waited for: whoever ordered it decides meanwhile what comes next.
+        tokio::spawn(close_over(silent, spread, within, ClosedBy::Drain));
         let (left, in_flight) = held(&self.admin, &of);
         let oldest = tunnels.oldest_of(|instance| of.is(instance));
         Carried { of, tunnels: left, in_flight, left_ms: None, oldest_ms: oldest.map(super::millis) }

@@ -19,9 +19,15 @@ use crate::vitals::{Books, ClosedBy, InstanceVitals};
 pub enum Order {
     /// Answered by a [`Report`].
     Report,
-    /// Close so many tunnels of an instance, those that have been silent longest first, to be gone within
-    /// that time. Answered by the [`Carried`] of the instance.
-    Close { of: Which, count: usize, within_ms: u64 },
+    /// Close so many tunnels of an instance, those that have been silent longest first, one after the other
+    /// over `spread_ms`, to be gone within `within_ms`. Answered by the [`Carried`] of the instance.
+    Close {
+        of: Which,
+        count: usize,
+        #[serde(default)]
+        spread_ms: u64,
+        within_ms: u64,
+    },
     /// Close so many tunnels that have been open for at least that long, the oldest first, whichever their
     /// app. Answered by their number.
     CloseOld { count: usize, after_ms: u64 },

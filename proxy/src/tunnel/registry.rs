@@ -8,6 +8,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 use karman_contract::name::AppId;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 
 use super::Tunnel;
 use crate::clock;
@@ -85,7 +86,7 @@ impl Tunnels {
 
     /// Closes all tunnels, spread evenly over `window`.
     pub async fn close_over(&self, window: Duration, by: ClosedBy) {
-        close_over(self.all(), window, by).await;
+        close_over(in_no_order(self.all()), window, window, by).await;
     }
 
     /// Closes all tunnels, those of each app spread evenly over the window that is given for the app and
@@ -98,35 +99,38 @@ impl Tunnels {
         let mut closing = JoinSet::new();
         for (app, tunnels) in apps {
             let window = window(&app, tunnels.len());
-            closing.spawn(close_over(tunnels, window, by));
+            closing.spawn(close_over(in_no_order(tunnels), window, window, by));
         }
         closing.join_all().await;
     }
 }
 
-/// Closes tunnels, one after the other in no order, spread evenly over `window`.
-///
-/// To Meteor the rate of closes is the rate of reconnects: its clients are back after 10 ms.
-async fn close_over(mut tunnels: Vec<Arc<Tunnel>>, window: Duration, by: ClosedBy) {
+fn in_no_order(mut tunnels: Vec<Arc<Tunnel>>) -> Vec<Arc<Tunnel>> {
     fastrand::shuffle(&mut tunnels);
+    tunnels
+}
+
+/// Closes tunnels, one after the other, spread evenly over `spread`; all are to be gone `within` a time from now.
+///
+/// To Meteor the rate of closes is the rate of reconnects: its clients are back after 10 ms. And whoever
+/// shares the machine waits behind each crowd of them.
+pub async fn close_over(tunnels: Vec<Arc<Tunnel>>, spread: Duration, within: Duration, by: ClosedBy) {
     let Ok(count) = u32::try_from(tunnels.len()) else { return };
-    let start = tokio::time::Instant::now();
+    let start = Instant::now();
     for (n, tunnel) in (1..=count).zip(tunnels) {
-        tunnel.close(by, (start + window).saturating_duration_since(tokio::time::Instant::now()));
-        tokio::time::sleep_until(start + window.mul_f64(f64::from(n) / f64::from(count))).await;
+        tunnel.close(by, (start + within).saturating_duration_since(Instant::now()));
+        sleep_until(start + spread.mul_f64(f64::from(n) / f64::from(count))).await;
     }
 }
 
-/// Takes out and closes so many of these tunnels, to be gone within a time: those that have been silent
-/// longest have the least to lose. Says how many there were.
-pub fn close_silent(open: &mut Vec<Arc<Tunnel>>, count: usize, within: Duration, by: ClosedBy) -> usize {
+/// Takes out so many of these tunnels: those that have been silent longest have the least to lose.
+pub fn take_silent(open: &mut Vec<Arc<Tunnel>>, count: usize) -> Vec<Arc<Tunnel>> {
     if count == 0 {
-        return 0;
+        return Vec::new();
     }
     // The silent ones last, where they are taken from.
     open.sort_by_key(|tunnel| std::cmp::Reverse(tunnel.moved_at()));
-    let rest = open.len().saturating_sub(count);
-    open.drain(rest..).map(|tunnel| tunnel.close(by, within)).count()
+    open.split_off(open.len().saturating_sub(count))
 }
 
 impl Drop for Place {
