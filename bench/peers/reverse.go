@@ -39,6 +39,14 @@ func main() {
 		},
 		FlushInterval: -1,
 	}
-	server := &http.Server{Addr: *listen, Handler: proxy, IdleTimeout: time.Minute}
+	// Else the server wants the rest of a request's body for itself once an answer begins, and of large answers to large bodies
+	// one in some dozens breaks off.
+	both := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {
+			log.Print(err)
+		}
+		proxy.ServeHTTP(w, r)
+	})
+	server := &http.Server{Addr: *listen, Handler: both, IdleTimeout: time.Minute}
 	log.Fatal(server.ListenAndServe())
 }
