@@ -21,7 +21,7 @@ pub(super) fn markdown(results: &Results, remarks: &[(&str, &str)]) -> String {
     // Where Karman had no turn, nobody is compared with anybody.
     let compared = ours == Kind::Karman.name();
     let mut text = format!("| |{}\n|---|{}\n", cells(&names), "---|".repeat(names.len()));
-    let mut behind = Vec::new();
+    let mut behind: Vec<(&str, Vec<String>)> = Vec::new();
     for (figure, unit) in results.figures() {
         let own = results.spread(ours, figure);
         let _ = write!(text, "| {figure} | {} |", own.map_or_else(String::new, |own| amount(own, unit)));
@@ -43,13 +43,17 @@ pub(super) fn markdown(results: &Results, remarks: &[(&str, &str)]) -> String {
         }
         text.push('\n');
         if !worse.is_empty() {
-            behind.push((figure, worse));
+            let why = remarks.iter().find(|(name, _)| figure.starts_with(name)).map_or(UNEXPLAINED, |(_, why)| why);
+            let row = format!("*{figure}* ({})", worse.join(", "));
+            match behind.iter_mut().find(|(other, _)| *other == why) {
+                Some((_, rows)) => rows.push(row),
+                None => behind.push((why, vec![row])),
+            }
         }
     }
     errors(results, &names, &mut text);
-    for (figure, worse) in behind {
-        let why = remarks.iter().find(|(name, _)| figure.starts_with(name)).map_or(UNEXPLAINED, |(_, why)| why);
-        let _ = write!(text, "\n*{figure}*: {ours} is behind {}: {why}\n", worse.join(", "));
+    for (why, rows) in behind {
+        let _ = write!(text, "\nBehind in {}: {why}\n", rows.join("; "));
     }
     for (name, _) in idle_remarks(results, remarks) {
         let _ = write!(text, "\n**A remark is about '{name}', and no figure's name begins so.**\n");

@@ -14,7 +14,7 @@ fn results(figure: &str, unit: Unit, ours: [f64; 2], theirs: [f64; 2]) -> Result
 
 #[test]
 fn a_row_where_karman_is_behind_says_why_or_that_it_is_not_explained() {
-    let behind = "*CPU a request*: karman is behind nginx: ";
+    let behind = "Behind in *CPU a request* (nginx): ";
     let cases = [
         (Unit::Microseconds, [110.0, 120.0], [70.0, 80.0], true),
         (Unit::Microseconds, [70.0, 80.0], [110.0, 120.0], false),
@@ -31,6 +31,18 @@ fn a_row_where_karman_is_behind_says_why_or_that_it_is_not_explained() {
         assert_eq!(bare.contains(&format!("{behind}{UNEXPLAINED}\n")), is_behind, "{bare}");
         assert_eq!(told.contains(&format!("{behind}it is so\n")), is_behind, "{told}");
     }
+}
+
+#[test]
+fn rows_with_the_same_reason_share_a_line() {
+    let turns = [("karman", 2.0), ("nginx", 1.0)];
+    let mut results = Results::of_figure("one p50", Unit::Milliseconds, &turns);
+    let more = Results::of_figure("one p99", Unit::Milliseconds, &turns);
+    for (turn, more) in results.turns.iter_mut().zip(more.turns) {
+        turn.reading.values.extend(more.reading.values);
+    }
+    let page = markdown(&results, &[("one", "it is so")]);
+    assert!(page.contains("Behind in *one p50* (nginx); *one p99* (nginx): it is so\n"), "{page}");
 }
 
 #[test]
