@@ -8,8 +8,8 @@
 mod tests;
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -23,6 +23,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::clock;
 use crate::edge::Edge;
 use crate::health::jitter;
+use crate::kept;
 use crate::processes::millis;
 use crate::vitals::{ClosedBy, lock};
 
@@ -34,8 +35,6 @@ const TICK_MAX: Duration = Duration::from_millis(200);
 const LIST_EVERY: Duration = Duration::from_secs(1);
 /// How often HTTP/2 connections that came meanwhile are told to end.
 const FAREWELL_EVERY: Duration = Duration::from_secs(5);
-/// An order is far smaller; a larger file is something else.
-const FILE_BYTES_MAX: u64 = 64 * 1024;
 
 /// The order that stands, if one does.
 #[derive(Debug)]
@@ -64,7 +63,7 @@ impl Leave {
     /// an edge that serves by mistake is better than one that turns everybody away by mistake.
     pub fn open(dir: &Path) -> Self {
         let path = dir.join("drain.json");
-        let standing = match read(&path) {
+        let standing = match kept::read::<Drain>(&path) {
             Ok(found) => found.map(|drain| Standing { drain, from_millis: clock::millis() }),
             Err(e) => {
                 tracing::error!(path = %path.display(), error = %e, "whether this edge was being drained cannot be read: it serves");
@@ -81,7 +80,7 @@ impl Leave {
         let since = standing.as_ref().map(|standing| (standing.drain.since, standing.from_millis));
         let (since, from_millis) = since.unwrap_or_else(|| (now, clock::millis()));
         let drain = Drain { order, since };
-        write(&self.path, &drain)?;
+        kept::write(&self.path, &drain)?;
         *standing = Some(Standing { drain, from_millis });
         self.leaving.store(true, Relaxed);
         self.changed.notify_one();
@@ -166,24 +165,4 @@ impl Leave {
             due = due.min(1.0);
         }
     }
-}
-
-fn read(path: &Path) -> io::Result<Option<Drain>> {
-    use io::Read as _;
-    let file = match File::open(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened?,
-    };
-    let mut text = Vec::new();
-    file.take(FILE_BYTES_MAX).read_to_end(&mut text)?;
-    Ok(Some(serde_json::from_slice(&text)?))
-}
-
-/// There is always the whole old file or the whole new one.
-fn write(path: &Path, drain: &Drain) -> io::Result<()> {
-    let beside = path.with_extension(format!("{}.unfinished", std::process::id()));
-    let mut file = File::create(&beside)?;
-    file.write_all(&serde_json::to_vec(drain)?)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)
 }

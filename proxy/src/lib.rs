@@ -24,6 +24,7 @@ pub mod headers;
 pub mod health;
 pub mod http_server;
 pub mod info;
+pub mod kept;
 pub mod leave;
 pub mod listener;
 pub mod live;
