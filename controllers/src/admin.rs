@@ -17,6 +17,7 @@ use karman_contract::answer::{Applied, Refusal};
 use karman_contract::app::App;
 use karman_contract::document::{DocumentName, Stamp};
 use karman_contract::drain::DrainOrder;
+use karman_contract::edges::Edges;
 use karman_contract::name::AppId;
 use karman_contract::read::{At, Reason, parse_json};
 use karman_contract::status::{AppStatus, AppsPage, Confirm, ConfirmAnswer, Status};
@@ -113,6 +114,12 @@ impl Admin {
             StatusCode::OK | StatusCode::CONFLICT => Ok(read_json::<ConfirmAnswer>(&body_of(answer).await?)?.differs),
             _ => Err(refusal(answer).await),
         }
+    }
+
+    /// Tells the edge with how many it shares what an instance takes.
+    pub async fn share(&self, edges: Edges) -> Result<Edges, AdminError> {
+        let body = serde_json::to_vec(&edges).map_err(|error| AdminError::Strange(error.to_string()))?;
+        self.done(self.call(Method::PUT, "/v1/edges", body).await?).await
     }
 
     /// Orders the edge to move its clients elsewhere; what is so then.

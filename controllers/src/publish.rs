@@ -21,6 +21,7 @@ pub mod known;
 pub mod ledger;
 pub mod left_out;
 pub mod lifeline;
+pub mod neighbours;
 pub mod outcome;
 pub mod post;
 pub mod publisher;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::balance::warmth;
 use crate::exchange::Exchange;
+use crate::share::Share;
 use crate::table::App;
 use crate::vitals::lock;
 
@@ -19,16 +20,16 @@ const WINDOW: Duration = Duration::from_millis(1_020);
 /// making the herd later than its size over the rate.
 const SPREAD: Duration = Duration::from_millis(750);
 
-/// How many new sockets the app's instances take a second, together; 0 for any number, `None` while
-/// there is none to take them. A newborn takes as small a part as of everything else.
-pub fn takes_per_second(app: &App) -> Option<f64> {
+/// How many new sockets the app's instances take a second from this edge, together; 0 for any number, `None`
+/// while there is none to take them. A newborn takes as small a part as of everything else.
+pub fn takes_per_second(app: &App, share: &Share) -> Option<f64> {
     if app.vitals.is_down() {
         return None;
     }
     let warm_up = Exchange::seconds(app.wire.warm_seconds);
     let takers = app.instances.iter().filter(|instance| instance.takes());
     let warmths: Vec<f64> = takers.map(|instance| warmth(instance.vitals.ready_for(), warm_up)).collect();
-    (!warmths.is_empty()).then(|| warmths.iter().sum::<f64>() * f64::from(app.wire.limits.sockets_per_second))
+    (!warmths.is_empty()).then(|| warmths.iter().sum::<f64>() * share.of(app.wire.limits.sockets_per_second))
 }
 
 /// When an instance takes its next socket. Within no second are there more moments than the rate.

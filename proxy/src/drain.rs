@@ -23,6 +23,7 @@ use crate::health::jitter;
 use crate::live::Live;
 use crate::processes::Processes;
 use crate::processes::wire::{Report, Which};
+use crate::share::Share;
 use crate::table::{App, Apps, Change, Instance};
 use crate::tunnel::{Tunnel, Tunnels, close_over, take_silent};
 use crate::vitals::{ClosedBy, InstanceVitals, lock};
@@ -46,6 +47,7 @@ pub struct Drains {
     tunnels: Arc<Tunnels>,
     processes: Arc<Processes>,
     events: Arc<Events>,
+    share: Arc<Share>,
     running: Mutex<Vec<Arc<Leaving>>>,
     /// Set once: another process drains now.
     retired: AtomicBool,
@@ -66,8 +68,14 @@ impl Leaving {
 }
 
 impl Drains {
-    pub fn new(apps: Arc<Live<Apps>>, tunnels: Arc<Tunnels>, processes: Arc<Processes>, events: Arc<Events>) -> Self {
-        Self { apps, tunnels, processes, events, running: Mutex::default(), retired: AtomicBool::new(false) }
+    pub fn new(
+        apps: Arc<Live<Apps>>,
+        tunnels: Arc<Tunnels>,
+        processes: Arc<Processes>,
+        events: Arc<Events>,
+        share: Arc<Share>,
+    ) -> Self {
+        Self { apps, tunnels, processes, events, share, running: Mutex::default(), retired: AtomicBool::new(false) }
     }
 
     /// Starts a drain for every instance that the change sends away.
@@ -160,10 +168,10 @@ impl Drains {
             if leaving.vitals.idle() && elsewhere.is_nothing() {
                 return true;
             }
-            let per_second = app.map_or(0, |app| app.wire.limits.sockets_per_second);
-            let takes = app.and_then(|app| takes_per_second(app));
+            let one_takes = app.map_or(0.0, |app| self.share.of(app.wire.limits.sockets_per_second));
+            let takes = app.and_then(|app| takes_per_second(app, &self.share));
             let strain = app.map(|app| strain(app, &mut refusals)).unwrap_or_default();
-            let rate = pace(open.len() + elsewhere.tunnels, takes, strain.ease(), per_second, leaving.left());
+            let rate = pace(open.len() + elsewhere.tunnels, takes, strain.ease(), one_takes, leaving.left());
             due += rate * ticked.elapsed().min(TICK_MAX).as_secs_f64() * jitter(fastrand::f64());
             ticked = Instant::now();
             // Truncation is meant: what is left of a tunnel is closed in the next tick.

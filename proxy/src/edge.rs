@@ -23,6 +23,7 @@ use crate::processes::Processes;
 use crate::proxy_protocol::Refusals;
 use crate::rates::Rates;
 use crate::settings::Settings;
+use crate::share::Share;
 use crate::sticky::CookieKeys;
 use crate::table::Apps;
 use crate::threads::Threads;
@@ -45,6 +46,7 @@ pub struct Edge {
     pub health: Arc<Health>,
     pub drains: Arc<Drains>,
     pub leave: Arc<Leave>,
+    pub share: Arc<Share>,
     pub processes: Arc<Processes>,
     pub events: Arc<Events>,
     pub access_log: AccessLog,

@@ -44,6 +44,7 @@ pub mod routing;
 pub mod saved_state;
 pub mod server;
 pub mod settings;
+pub mod share;
 pub mod socket;
 pub mod sticky;
 pub mod table;

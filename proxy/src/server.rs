@@ -38,6 +38,7 @@ use crate::processes::Processes;
 use crate::proxy::Proxy;
 use crate::rates::Rates;
 use crate::settings::Settings;
+use crate::share::Share;
 use crate::table::{Apps, Change};
 use crate::threads::Threads;
 use crate::tls::Tls;
@@ -170,7 +171,8 @@ fn load(settings: Settings) -> Result<(Admin, Vec<Change>), StartError> {
     let threads = Threads::start(settings.threads).map_err(failed("start the threads of clients"))?;
     let live = || Arc::clone(&apps.held.live);
     let processes = Arc::new(Processes::new(&settings.admin.socket, live()));
-    let drains = Arc::new(Drains::new(live(), Arc::clone(&tunnels), Arc::clone(&processes), Arc::clone(&events)));
+    let share = Arc::new(Share::open(&settings.state.dir));
+    let drains = Drains::new(live(), Arc::clone(&tunnels), Arc::clone(&processes), Arc::clone(&events), Arc::clone(&share));
     let edge = Edge {
         started_at: Timestamp::now(),
         apps: Arc::clone(&apps.held.live),
@@ -180,8 +182,9 @@ fn load(settings: Settings) -> Result<(Admin, Vec<Change>), StartError> {
         tls: tls.map_err(failed("set up TLS"))?,
         https_port: OnceLock::new(),
         health,
-        drains,
+        drains: Arc::new(drains),
         leave: Arc::new(Leave::open(&settings.state.dir)),
+        share,
         processes,
         events,
         access_log,

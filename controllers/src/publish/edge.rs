@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use karman_contract::answer::Refusal;
 use karman_contract::app::App;
 use karman_contract::document::{Certificate, DocumentName, Item, Page, Stamp};
+use karman_contract::edges::Edges;
 use karman_contract::status::{Confirm, Confirmed, Status};
+use tracing::info;
 
 use super::decide::{Has, Held};
 use super::exceptions::Exceptions;
@@ -112,6 +114,16 @@ impl Edge {
     /// Forgets what the proxy is and asks it first the next time.
     pub fn lost(&mut self) {
         self.status = None;
+    }
+
+    /// Tells the proxy how many edges share what an instance takes, if it can be told and thinks otherwise.
+    pub async fn share(&mut self, edges: Edges) -> Result<(), Trouble> {
+        let Some(status) = self.status.as_mut().filter(|status| status.edges.is_some_and(|has| has != edges)) else {
+            return Ok(());
+        };
+        status.edges = Some(self.admin.share(edges).await?);
+        info!("what an instance takes is shared by {} edges", edges.serving);
+        Ok(())
     }
 
     /// Makes the proxy have what is wanted. `accept`: an operator stands behind a mass removal, and

@@ -15,6 +15,7 @@ use super::edge::Edge;
 use super::intake::at;
 use super::ledger::Shared;
 use super::lifeline::Lifeline;
+use super::neighbours::Neighbours;
 use super::outcome::{Change, Trouble};
 use super::report::{EdgeReport, Report, Reporter};
 use super::target::{Label, Target};
@@ -37,6 +38,7 @@ pub struct Post {
     edge: Edge,
     lifeline: Lifeline,
     reporter: Reporter,
+    neighbours: Neighbours,
     /// Whether an operator stands behind what the proxy doubts.
     accept: bool,
     trouble: Option<Trouble>,
@@ -61,6 +63,7 @@ impl Post {
             target,
             edge: Edge::new(admin, ledger),
             lifeline: Lifeline::default(),
+            neighbours: Neighbours::default(),
             accept,
             trouble: None,
             retry_after: RETRY_MIN,
@@ -180,10 +183,15 @@ impl Post {
         }
     }
 
-    async fn report_edge(&self) {
-        if let Some(status) = self.edge.status() {
-            let report = EdgeReport::new(status, self.edge.stamps());
-            self.reporter.report_edge(self.store.as_ref(), &status.edge.name, &report).await;
+    /// Says that the edge is there, and hears from the others with how many it shares what an instance takes.
+    async fn report_edge(&mut self) {
+        let Some(status) = self.edge.status() else { return };
+        let report = EdgeReport::new(status, self.edge.stamps());
+        self.reporter.report_edge(self.store.as_ref(), &status.edge.name, &report).await;
+        // Without the store the last number stands.
+        let Ok(edges) = self.neighbours.look(self.store.as_ref()).await else { return };
+        if let Err(trouble) = self.edge.share(edges).await {
+            warn!("{}: it could not be told that {} edges serve the apps: {trouble}", self.target, edges.serving);
         }
     }
 

@@ -72,8 +72,9 @@ pub struct EdgeReport {
     pub confirmed: BTreeMap<DocumentName, Stamp>,
 }
 
-/// An edge that was not confirmed for this long is not known to be alive.
-const ALIVE: SignedDuration = SignedDuration::from_secs(30);
+/// An edge that was not confirmed for this long is not known to be alive; under a stream of changes it is confirmed
+/// every 50 s.
+const ALIVE: SignedDuration = SignedDuration::from_secs(90);
 
 impl Mistake {
     pub fn of_no_app(mistakes: &FileMistakes) -> Self {

@@ -46,6 +46,11 @@ impl Edge {
         edge
     }
 
+    /// Another name than `edge-1`, before the proxy starts.
+    pub(crate) fn rename(&self, name: &str) {
+        self.set(|settings| settings["edge"]["name"] = name.into());
+    }
+
     /// Where clients come in, instead of a port that the system chooses.
     pub(crate) fn listen(&self, listen: &Value) {
         self.set(|settings| settings["listen"] = listen.clone());
@@ -126,6 +131,14 @@ impl Edge {
         let program = self.publisher_program.clone().unwrap_or_else(|| KARMAN.into());
         let arguments = [OsStr::new("publish"), OsStr::new("--socket"), socket.as_os_str()];
         self.publisher = Some(Program::start("publisher", &program, self.dir(), arguments));
+    }
+
+    /// A publisher of this edge's store that keeps these edges at it.
+    pub(crate) fn start_publisher_to(&mut self, sockets: &[PathBuf]) {
+        self.publisher = None;
+        let edges = sockets.iter().flat_map(|socket| ["--edge".to_owned(), socket.display().to_string()]);
+        let arguments = ["publish".to_owned()].into_iter().chain(edges);
+        self.publisher = Some(Program::start("publisher", Path::new(KARMAN), self.dir(), arguments));
     }
 
     /// A publisher of another store than the edge's own folder.

@@ -56,6 +56,25 @@ fn a_publisher_that_was_killed_goes_on_where_it_was() {
 }
 
 #[test]
+fn edges_of_one_store_share_what_an_instance_takes() {
+    let mut first = Edge::with(&[("apps/a.yaml", "hosts: [a.test]\n")]);
+    let mut second = Edge::with(&[]);
+    second.rename("edge-2");
+    first.start_proxy();
+    second.start_proxy();
+    first.start_publisher_to(&[first.socket(), second.socket()]);
+    let serving = |edge: &Edge| edge.try_get("/v1/status").unwrap_or_default()["edges"]["serving"].clone();
+    wait_until("both know of one another", || serving(&first) == 2 && serving(&second) == 2);
+    second.kill_proxy();
+    second.start_proxy();
+    assert_eq!(serving(&second), 2, "it knows from its own disk");
+
+    first.start_publisher();
+    first.remove("edges/edge-2.json");
+    wait_until("the first one knows that it is alone", || serving(&first) == 1);
+}
+
+#[test]
 fn a_proxy_that_was_killed_gets_what_it_lacks() {
     let mut edge = Edge::running(&[("apps/a.yaml", "hosts: [a.test]\n")]);
     let before = edge.stamp("apps");

@@ -12,6 +12,7 @@ pub mod app;
 pub mod code;
 pub mod document;
 pub mod drain;
+pub mod edges;
 pub mod event;
 pub mod fields;
 pub mod name;

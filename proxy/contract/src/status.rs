@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::{DocumentName, Stamp};
 use crate::drain::Drain;
+use crate::edges::Edges;
 use crate::name::{AppId, CertificateId, HostPattern, InstanceId};
 
 /// `GET /v1/status`.
@@ -21,6 +22,9 @@ pub struct Status {
     /// By whose order clients are moved elsewhere; absent while they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain: Option<Drain>,
+    /// How many edges share what an instance takes, as this one was told; absent where it cannot be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edges: Option<Edges>,
     pub connections: u64,
     pub tunnels: u64,
     pub bound: Bound,

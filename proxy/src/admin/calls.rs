@@ -11,6 +11,7 @@ use karman_contract::answer::{Applied, Outcome, Refusal};
 use karman_contract::app::{App as Wire, InstanceState};
 use karman_contract::document::{Delta, Document, DocumentName, KeysDocument};
 use karman_contract::drain::DrainOrder;
+use karman_contract::edges::Edges;
 use karman_contract::event::EventKind;
 use karman_contract::fields;
 use karman_contract::name::{AppId, InstanceId};
@@ -59,6 +60,7 @@ impl Admin {
             ("PUT", "/v1/certificates") => self.put(&self.certificates, call.body, drop),
             ("PATCH", "/v1/certificates") => self.patch(&self.certificates, call.body, drop),
             ("PUT", "/v1/keys") => self.put_keys(call.body),
+            ("PUT", "/v1/edges") => self.share(call.body),
             ("PUT", "/v1/drain") => self.drain(call.body),
             ("DELETE", "/v1/drain") => self.stay(),
             ("POST", "/v1/confirm") => self.confirm(call.body),
@@ -136,6 +138,15 @@ impl Admin {
         applied.map(|applied| Reply::json(200, &applied))
     }
 
+    /// Shares with so many edges what an instance takes.
+    fn share(&self, body: Body) -> Result<Reply, Refusal> {
+        let edges = self.parse::<Edges>(body)?;
+        match self.edge.share.tell(edges) {
+            Ok(()) => Ok(Reply::json(200, &edges)),
+            Err(e) => Ok(Reply::text(500, format!("the number of edges cannot be kept, and was not followed: {e}\n"))),
+        }
+    }
+
     /// Starts to move clients elsewhere.
     fn drain(&self, body: Body) -> Result<Reply, Refusal> {
         let order = self.parse::<DrainOrder>(body)?;
@@ -192,6 +203,7 @@ impl Admin {
             started_at: edge.started_at,
             draining: edge.is_draining() || edge.leave.is_leaving(),
             drain: edge.leave.standing(),
+            edges: Some(edge.share.edges()),
             connections: edge.connections() as u64 + edge.processes.connections(),
             tunnels: processes.iter().map(|process| process.tunnels).sum(),
             bound: self.bound.clone(),
@@ -330,7 +342,7 @@ fn no_such_call(path: &str) -> Refusal {
     let allowed: &[&str] = match path {
         "/v1/apps" | "/v1/certificates" => &["GET", "PUT", "PATCH"],
         "/v1/pages" => &["PUT", "PATCH"],
-        "/v1/keys" => &["PUT"],
+        "/v1/keys" | "/v1/edges" => &["PUT"],
         "/v1/drain" => &["PUT", "DELETE"],
         "/v1/confirm" => &["POST"],
         "/v1/status" | "/v1/events" => &["GET"],

@@ -39,10 +39,10 @@ impl Strain {
 /// To Meteor the rate of closes is the rate of reconnects. So it is what the takers admit, together
 /// (`takes`), less where they are strained (`ease`); more only where the rest would not be gone within
 /// the time that is left. While nobody takes them, they stay where they are, until the time that their
-/// going takes at one instance's rate is all that is left. A rate of 0 is no limit.
-pub fn pace(tunnels: usize, takes: Option<f64>, ease: f64, sockets_per_second: u32, left: Duration) -> f64 {
-    let limit = |rate: f64| if sockets_per_second == 0 { f64::INFINITY } else { rate };
+/// going takes at one instance's rate (`one_takes`) is all that is left. A rate of 0 is no limit.
+pub fn pace(tunnels: usize, takes: Option<f64>, ease: f64, one_takes: f64, left: Duration) -> f64 {
+    let limit = |rate: f64| if one_takes <= 0.0 { f64::INFINITY } else { rate };
     let allowed = if ease > 0.0 { takes.map_or(0.0, |takes| limit(takes * ease)) } else { 0.0 };
     let needed = tunnels as f64 / left.as_secs_f64().max(TICK.as_secs_f64());
-    if needed < limit(sockets_per_second.into()) && !left.is_zero() { allowed } else { needed.max(allowed) }
+    if needed < limit(one_takes) && !left.is_zero() { allowed } else { needed.max(allowed) }
 }

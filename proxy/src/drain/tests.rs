@@ -25,11 +25,11 @@ fn the_pace_is_what_the_takers_admit_and_more_only_to_be_done_in_time() {
         (100, None, 1.0, 0, 1, 0.0),
         (100, None, 1.0, 0, 0, 1_000.0),
     ] {
-        let found = pace(tunnels, takes, ease, per_second, Duration::from_secs(left));
+        let found = pace(tunnels, takes, ease, f64::from(per_second), Duration::from_secs(left));
         assert!((found - wanted).abs() < 0.01, "{tunnels}, {takes:?}, {ease}, {per_second}, {left} s: {found}, wanted {wanted}");
     }
-    assert!(pace(10, Some(0.0), 1.0, 0, Duration::from_secs(30)).is_infinite(), "no limit asked for");
-    assert!(pace(10, Some(1.0), 1.0, 1, Duration::ZERO) >= 100.0, "the time is up: all at once");
+    assert!(pace(10, Some(0.0), 1.0, 0.0, Duration::from_secs(30)).is_infinite(), "no limit asked for");
+    assert!(pace(10, Some(1.0), 1.0, 1.0, Duration::ZERO) >= 100.0, "the time is up: all at once");
 }
 
 #[test]

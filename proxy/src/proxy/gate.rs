@@ -70,7 +70,7 @@ impl Proxy {
         let instance = &chosen.in_flight.instance;
         // A newborn takes as small a part of a herd as of everything else.
         let warm = warmth(instance.ready_for(), Exchange::seconds(app.wire.warm_seconds));
-        let per_second = f64::from(app.wire.limits.sockets_per_second) * warm;
+        let per_second = self.edge.share.of(app.wire.limits.sockets_per_second) * warm;
         match instance.admission.book(Duration::from_millis(clock::millis()), per_second, patience) {
             Some(Duration::ZERO) => Ok(()),
             Some(wait) => {

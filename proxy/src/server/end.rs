@@ -108,7 +108,7 @@ async fn linger(edge: &Edge) -> Leave {
 /// How long an app's instances take to take so many sockets; not less than the grace, of which there is enough.
 fn at_pace(edge: &Edge, app: &AppId, tunnels: usize) -> Duration {
     let table = edge.apps.pin();
-    let rate = table.get(app.as_str()).and_then(|app| takes_per_second(app)).filter(|rate| *rate > 0.0);
+    let rate = table.get(app.as_str()).and_then(|app| takes_per_second(app, &edge.share)).filter(|rate| *rate > 0.0);
     let needed = rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(tunnels as f64 / rate));
     needed.clamp(edge.settings.limits.grace.mul_f64(CLOSING_SHARE).min(LEAVE_MAX), LEAVE_MAX)
 }

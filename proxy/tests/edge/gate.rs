@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use karman_faults::Scripted;
 use tokio::io::AsyncWriteExt;
 
-use crate::rig::{App, Edge, instances_json};
+use crate::rig::{App, Edge, Ws, instances_json};
 
 const INFO: &str = "/sockjs/info?cb=1";
 
@@ -59,13 +59,11 @@ async fn the_edge_answers_info_as_the_apps_own_release_did() {
     }
 }
 
-#[tokio::test]
-async fn a_herd_of_raw_sockets_is_let_in_at_the_apps_rate_and_nobody_is_accepted_and_closed() {
-    const PER_SECOND: usize = 20;
-    let (edge, app) = (Edge::start().await, App::start("a"));
-    edge.put_app(&instances_json(&[("a", app.address)]), &format!(r#","limits":{{"sockets_per_second":{PER_SECOND}}}"#)).await;
+/// Sends a herd of raw sockets, and says when each of those was open that were let in, and how many were refused. Within no
+/// second were more let in than `per_second`.
+async fn herd(edge: &Edge, size: usize, per_second: usize) -> (Vec<Duration>, usize, Vec<Ws>) {
     let start = Instant::now();
-    let herd = (0..240).map(|_| async {
+    let herd = (0..size).map(|_| async {
         let opened = edge.socket_at("/websocket", &[]).await;
         (start.elapsed(), opened)
     });
@@ -85,13 +83,36 @@ async fn a_herd_of_raw_sockets_is_let_in_at_the_apps_rate_and_nobody_is_accepted
     }
     times.sort();
     // A busy machine may be late for a moment, and then several come at once; nobody comes before it.
-    for (second, sockets) in times.chunks(PER_SECOND).enumerate() {
+    for (second, sockets) in times.chunks(per_second).enumerate() {
         let earliest = Duration::from_secs(second as u64);
-        assert!(sockets[0] >= earliest, "{} were let in by {:?}", second * PER_SECOND + 1, sockets[0]);
+        assert!(sockets[0] >= earliest, "{} were let in by {:?}", second * per_second + 1, sockets[0]);
     }
+    (times, refused, open)
+}
+
+#[tokio::test]
+async fn a_herd_of_raw_sockets_is_let_in_at_the_apps_rate_and_nobody_is_accepted_and_closed() {
+    const PER_SECOND: usize = 20;
+    let (edge, app) = (Edge::start().await, App::start("a"));
+    edge.put_app(&instances_json(&[("a", app.address)]), &format!(r#","limits":{{"sockets_per_second":{PER_SECOND}}}"#)).await;
+    let (times, refused, _open) = herd(&edge, 240, PER_SECOND).await;
     // 8 s at the rate; the others were told at once that it would take too long.
     assert!((150..=161).contains(&times.len()), "{} were let in, {refused} refused", times.len());
     assert_eq!(edge.admin("GET", "/v1/status", "").await.json()["tunnels"], times.len());
+}
+
+#[tokio::test]
+async fn edges_that_serve_the_same_apps_share_what_an_instance_takes() {
+    let (edge, app) = (Edge::start().await, App::start("a"));
+    edge.put_app(&instances_json(&[("a", app.address)]), r#","limits":{"sockets_per_second":30}"#).await;
+    for wrong in [r#"{"serving":0}"#, r#"{"serving":1001}"#, r#"{"serving":2,"of":3}"#] {
+        assert_eq!(edge.admin("PUT", "/v1/edges", wrong).await.status, 422, "{wrong}");
+    }
+    assert_eq!(edge.admin("GET", "/v1/status", "").await.json()["edges"]["serving"], 1);
+    assert_eq!(edge.admin("PUT", "/v1/edges", r#"{"serving":3}"#).await.status, 200);
+    let (times, refused, _open) = herd(&edge, 120, 10).await;
+    // 8 s at a third of the rate.
+    assert!((75..=81).contains(&times.len()), "{} were let in, {refused} refused", times.len());
 }
 
 #[tokio::test]
