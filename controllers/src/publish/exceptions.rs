@@ -104,8 +104,11 @@ impl Exceptions {
         *self = Self { unknown: std::mem::take(&mut self.unknown), ..Self::default() };
     }
 
+    /// What was refused because of an app that goes now is asked again.
     pub fn allow_removal(&mut self) {
-        self.removal = None;
+        if self.removal.take().is_some() {
+            self.refused.clear();
+        }
     }
 
     /// The apps that the proxy has and the store has no more.

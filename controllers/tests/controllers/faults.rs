@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use karman::store::{Author, Expect, Key, Lease, Leased, Place, Store, StoreError, Transaction};
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::edge::{Edge, backend};
@@ -180,6 +180,37 @@ async fn until_ours(store: &dyn Store) -> Lease {
         }
     };
     timeout(PATIENCE * 2, asking).await.expect("somebody leads")
+}
+
+#[test]
+fn an_app_that_only_its_proxy_refuses_holds_back_nobody_until_it_can_be_taken() {
+    let address = backend("hello");
+    let mut edge = Edge::with(&[]);
+    for n in 0..12 {
+        edge.write(&format!("apps/a{n}.yaml"), &app(&format!("a{n}.test"), 1, address));
+    }
+    edge.start_proxy();
+    edge.start_publisher();
+    wait_until("all are live", || edge.apps().len() == 12);
+    // The proxy keeps nine that are gone at once, and so their hosts: of that the store knows nothing.
+    signal(edge.publisher().pid(), Signal::STOP);
+    (0..9).for_each(|n| edge.remove(&format!("apps/a{n}.yaml")));
+    signal(edge.publisher().pid(), Signal::CONT);
+    edge.publisher().wait_for("9 of 12 apps are gone from the store");
+    edge.write("apps/heir.yaml", &app("a0.test", 1, address));
+    edge.publisher().wait_for("the proxy refused heir and keeps what it has");
+    edge.write("apps/a9.yaml", &app("a9.test", 2, address));
+    edge.wait_for_app("a9", "/warm_seconds", 2);
+    assert_eq!(edge.page("a0.test").status, 200);
+    let why = "the host 'a0.test' belongs to the app 'a0'";
+    wait_until("the store says why", || edge.report()["refused"]["heir"][0]["why"] == why);
+    assert_eq!(edge.report()["up_to_date"], true, "all else is live");
+    let status = edge.karman(&["status"]);
+    assert!(status.stdout.contains("the proxy refused heir and keeps what it has") && status.stdout.contains(why), "{status:?}");
+
+    assert_eq!(edge.karman(&["publish", "--accept"]).code, 0);
+    wait_until("it has the host", || edge.apps() == ["a10", "a11", "a9", "heir"]);
+    wait_until("and nothing is refused", || edge.report()["refused"] == json!({}));
 }
 
 #[test]
