@@ -1,5 +1,10 @@
 //! `karman dns` and the SDK against moto, a real server of Route 53's API; and where that is not as strict.
 
+#[path = "dns/killing.rs"]
+mod killing;
+#[path = "dns/relay.rs"]
+mod relay;
+
 use std::sync::Arc;
 use std::time::Duration;
 

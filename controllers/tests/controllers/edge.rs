@@ -150,10 +150,7 @@ impl Edge {
     /// A publisher whose clock is off by `clock`, such as `+1d`.
     pub(crate) fn start_publisher_at(&mut self, clock: &str) {
         self.publisher = None;
-        // Not by the program `faketime`: it would be killed for the publisher, which would stay.
-        let library = format!("LD_PRELOAD=/usr/lib/{}-linux-gnu/faketime/libfaketime.so.1", std::env::consts::ARCH);
-        let arguments = [&library, &format!("FAKETIME={clock}"), KARMAN, "publish"];
-        self.publisher = Some(Program::start("publisher", Path::new("/usr/bin/env"), self.dir(), arguments));
+        self.publisher = Some(Program::start_at(clock, "publisher", self.dir(), &["publish"]));
     }
 
     pub(crate) fn kill_publisher(&mut self) {

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::edge::{Edge, backend};
 use crate::etcd::Etcd;
-use crate::program::{PATIENCE, signal, wait_until};
+use crate::program::{PATIENCE, Program, signal, wait_until};
 
 fn app(host: &str, warm_seconds: u32, address: std::net::SocketAddr) -> String {
     format!("hosts: [{host}]\nwarm_seconds: {warm_seconds}\ninstances:\n  a-1: {{address: \"{address}\"}}\n")
@@ -288,6 +288,48 @@ fn clocks_that_are_wrong_by_a_day_stop_no_change() {
         edge.wait_for_app("a", "/warm_seconds", seconds);
     }
     assert_eq!(edge.page("a.test").status, 200);
+}
+
+/// A lease is a matter between a store and its holder: no clock of two machines is compared.
+#[tokio::test]
+async fn leases_hold_and_pass_on_between_clocks_that_are_wrong_by_a_day() {
+    let etcd = Etcd::start();
+    let store = etcd.url().parse::<Place>().unwrap().open().await.unwrap();
+    let write = async |key: &str, value: Value| {
+        let put = Transaction::new(Author::controller("test")).put(Key::parse(key).unwrap(), Expect::Anything, value.to_string());
+        store.commit(&put).await.unwrap();
+    };
+    write("platform", json!({"domain": "apps.example.net", "certificates": {"cas": ["local"]}})).await;
+    let folder = tempfile::tempdir().unwrap();
+    let controller = |name: &str, clock: &str| {
+        let arguments = ["certificates", "--store", &etcd.url(), "--key-file", "store.key"];
+        Program::start_at(clock, name, folder.path(), &arguments)
+    };
+    let certificate = async |host: &str| {
+        let seen = store.look(&Key::parse(&format!("certificates/{host}")).unwrap()).await.unwrap();
+        seen.text().map(|text| text.text.clone())
+    };
+    let certified = async |host: &str| {
+        let there = async {
+            while certificate(host).await.is_none() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(PATIENCE, there).await.unwrap_or_else(|_| panic!("{host} has a certificate"));
+        certificate(host).await
+    };
+    let mut first = controller("first", "+1d");
+    write("apps/a", json!({"hosts": ["a.test"]})).await;
+    let a = certified("a.test").await;
+    let mut second = controller("second", "-1d");
+    second.wait_for("this one stands by");
+    write("apps/b", json!({"hosts": ["b.test"]})).await;
+    let b = certified("b.test").await;
+    first.kill();
+    write("apps/c", json!({"hosts": ["c.test"]})).await;
+    certified("c.test").await;
+    assert_eq!((certificate("a.test").await, certificate("b.test").await), (a, b), "nothing is made twice");
+    assert!(!second.said().contains("WARN"), "{}", second.said());
 }
 
 #[test]

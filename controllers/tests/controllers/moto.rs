@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::program::{Program, wait_until};
 
 pub(crate) struct Moto {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     _server: Program,
     _dir: TempDir,
 }
@@ -28,8 +28,13 @@ impl Moto {
 
     /// What AWS's own tools take from the environment.
     pub(crate) fn environment(&self) -> [(&'static str, String); 4] {
+        Self::environment_at(self.address)
+    }
+
+    /// The same where something stands before it.
+    pub(crate) fn environment_at(address: SocketAddr) -> [(&'static str, String); 4] {
         [
-            ("AWS_ENDPOINT_URL", format!("http://{}", self.address)),
+            ("AWS_ENDPOINT_URL", format!("http://{address}")),
             ("AWS_ACCESS_KEY_ID", "testing".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "testing".to_owned()),
             ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
