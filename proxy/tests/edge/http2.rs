@@ -12,7 +12,8 @@ use self::frames::{
     fields, frame, request, text,
 };
 use crate::authority::Authority;
-use crate::rig::{Edge, HOST, instances_json};
+use crate::border::{difference, refusals};
+use crate::rig::{Edge, HOST, instances_json, until};
 
 const PROTOCOL_ERROR: u32 = 1;
 const FLOW_CONTROL_ERROR: u32 = 3;
@@ -38,14 +39,25 @@ impl Served {
         Raw::open(&self.edge, &self.authority).await
     }
 
-    /// Sends one block of fields as a whole request. True if the app had no part in what came of it, and it was no good answer.
-    async fn refuses(&self, block: &[u8]) -> bool {
-        let before = self.app.count();
+    /// Sends one block of fields as a whole request, which has to be refused: no good answer, nothing at the app, a line in the
+    /// log for what is counted and for nothing else, and somebody else served meanwhile.
+    async fn refuses(&self, block: &[u8]) -> Result<(), String> {
+        let (lines, read, counted) = (self.edge.log().len(), self.app.count(), refusals(&self.edge).await);
         let mut raw = self.open().await;
         raw.send(HEADERS, END_HEADERS | END_STREAM, 1, block).await;
         let outcome = raw.outcome().await;
-        let is_refusal = outcome.is_none_or(|frame| frame.kind != HEADERS || frame.status() != 200);
-        is_refusal && self.app.count() == before
+        self.serves().await;
+        let counted = difference(&counted, &refusals(&self.edge).await);
+        until("all have their line in the log", async || self.edge.log().len() > lines + counted.len()).await;
+        let told: Vec<_> = self.edge.log().into_iter().skip(lines).filter(|line| line["path"] != "/bystander").collect();
+        let codes: Vec<_> = told.iter().map(|line| (line["code"].as_str().unwrap_or_default().to_owned(), 1)).collect();
+        let seen: Vec<_> = self.app.since(read).into_iter().filter(|message| !message.contains("/bystander")).collect();
+        let is_answer = outcome.as_ref().is_some_and(|frame| frame.kind == HEADERS);
+        let is_good = is_answer && outcome.as_ref().is_some_and(|frame| frame.status() == 200);
+        if is_good || told.len() > usize::from(is_answer) || codes != counted || !seen.is_empty() {
+            return Err(format!("{outcome:?}, in the log {told:?}, counted {counted:?}, at the app {seen:?}"));
+        }
+        Ok(())
     }
 
     /// Whether somebody who does nothing wrong is served, and how fast.
@@ -116,11 +128,10 @@ async fn what_two_readers_could_read_differently_is_refused_on_http2_too() {
     ];
     let mut wrong = Vec::new();
     for (row, block) in cases {
-        if !served.refuses(&block).await {
-            wrong.push(format!("{row}: {}", block.escape_ascii()));
-        }
+        let refused = served.refuses(&block).await;
+        wrong.extend(refused.err().map(|why| format!("{row}: {}: {why}", block.escape_ascii())));
     }
-    assert!(wrong.is_empty(), "{} were served:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(wrong.is_empty(), "{} rows:\n{}", wrong.len(), wrong.join("\n"));
     served.serves().await;
 }
 
@@ -206,7 +217,7 @@ async fn fields_that_grow_when_unpacked_are_too_large() {
     text(&[b'b'; 3_900], &mut block);
     block.extend([0x80 | 62; 4_000]);
     let before = served.memory();
-    assert!(served.refuses(&block).await);
+    assert_eq!(served.refuses(&block).await, Ok(()), "T13");
     let grown = served.memory().saturating_sub(before);
     assert!(grown < 16 << 20, "{grown} bytes");
     served.serves().await;
@@ -237,6 +248,8 @@ async fn streams_and_windows_keep_to_their_bounds() {
         assert!(code.is_some_and(|code| codes.contains(&code)), "{what}: {code:?}");
     }
     served.serves().await;
+    assert!(served.app.seen().iter().all(|message| message.contains("/bystander")), "T15: {:?}", served.app.seen());
+    assert!(refusals(&served.edge).await.is_empty(), "T15: what is no request is counted as none");
 }
 
 #[tokio::test]
@@ -322,5 +335,5 @@ async fn an_http2_connection_is_told_to_go_when_an_edge_is_left_or_upgraded() {
     let told = upgraded.outcome().await.expect("a GOAWAY");
     assert_eq!((told.kind, told.code()), (GOAWAY, NO_ERROR), "{told:?}");
     drop((before, meanwhile, upgraded));
-    crate::rig::until("the old process goes", async || previous.try_wait().unwrap().is_some()).await;
+    until("the old process goes", async || previous.try_wait().unwrap().is_some()).await;
 }

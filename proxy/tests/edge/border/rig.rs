@@ -160,7 +160,7 @@ impl Border {
     /// Lets a client act, and says what of that which anybody can see is not as it should be.
     pub async fn judge(&mut self, row: &str, wants: Wants, act: impl AsyncFnOnce(SocketAddr) -> Got) -> Result<(), String> {
         let (lines, read) = (self.edge.log().len(), self.app.count());
-        let (refusals, requests) = (self.count("karman_refusals_total", "code").await, self.requests().await);
+        let (refused, requests) = (refusals(&self.edge).await, self.requests().await);
         let (edge, bystander) = (self.edge.http, &mut self.bystander);
         let (got, ()) = tokio::join!(act(edge), be_served(bystander));
         until("both have their line in the log", async || self.edge.log().len() >= lines + 2).await;
@@ -179,7 +179,7 @@ impl Border {
             equal(row, "end of the connection", got.in_order, true)?;
             equal(row, "status in the log", told[0]["status"].as_u64(), Some(status.into()))?;
         }
-        let counted = difference(&refusals, &self.count("karman_refusals_total", "code").await);
+        let counted = difference(&refused, &refusals(&self.edge).await);
         equal(row, "refusals counted", counted, code.map(|code| (code.to_owned(), 1)).into_iter().collect())?;
         equal(row, "requests counted, the bystander's too", self.requests().await - requests, 2)?;
         let seen = self.app.since(read);
@@ -196,20 +196,25 @@ impl Border {
     }
 
     async fn requests(&self) -> u64 {
-        self.count("karman_requests_total", "class").await.values().sum()
+        counts(&self.edge, "karman_requests_total", "class").await.values().sum()
     }
+}
 
-    /// A counter, by one of its labels.
-    async fn count(&self, name: &str, label: &str) -> BTreeMap<String, u64> {
-        let metrics = self.edge.probe("/metrics").await.text();
-        let mut counts = BTreeMap::new();
-        for line in metrics.lines().filter(|line| line.starts_with(&format!("{name}{{"))) {
-            let (labels, count) = line.rsplit_once(' ').unwrap();
-            let value = labels.split(&format!("{label}=\"")).nth(1).unwrap().split('"').next().unwrap();
-            *counts.entry(value.to_owned()).or_default() += count.parse::<f64>().unwrap() as u64;
-        }
-        counts
+/// A counter of the edge, by one of its labels.
+pub async fn counts(edge: &Edge, name: &str, label: &str) -> BTreeMap<String, u64> {
+    let metrics = edge.probe("/metrics").await.text();
+    let mut counts = BTreeMap::new();
+    for line in metrics.lines().filter(|line| line.starts_with(&format!("{name}{{"))) {
+        let (labels, count) = line.rsplit_once(' ').unwrap();
+        let value = labels.split(&format!("{label}=\"")).nth(1).unwrap().split('"').next().unwrap();
+        *counts.entry(value.to_owned()).or_default() += count.parse::<f64>().unwrap() as u64;
     }
+    counts
+}
+
+/// What was refused, by its code.
+pub async fn refusals(edge: &Edge) -> BTreeMap<String, u64> {
+    counts(edge, "karman_refusals_total", "code").await
 }
 
 async fn be_served(bystander: &mut TcpStream) {
