@@ -5,10 +5,12 @@ mod tests;
 
 use std::time::Duration;
 
-/// The longest that a slow client is left alone between two looks at what it sent.
-pub const PAUSE_MAX: Duration = Duration::from_millis(100);
+/// The longest that a slow client is left alone between two looks at a body, which its app may use as it comes.
+pub const PAUSE_MAX: Duration = Duration::from_millis(200);
+/// The same of what is nobody's request yet.
+pub const PAUSE_MAX_BEFORE: Duration = Duration::from_millis(1_000);
 /// Of what it spent of its patience.
-const PAUSE_SHARE: u32 = 8;
+const PAUSE_SHARE: u32 = 2;
 
 /// The slowest that is borne.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +64,7 @@ impl Pace {
     /// How long a client that lives on its patience is left alone before the next look: a share of what it spent, so that
     /// nobody waits much longer than he let us wait, and who keeps the rate never does.
     pub fn pause(&self) -> Duration {
-        (self.slowest.grace.saturating_sub(self.left) / PAUSE_SHARE).min(PAUSE_MAX)
+        self.slowest.grace.saturating_sub(self.left) / PAUSE_SHARE
     }
 
     /// How much patience there is while we do not wait.

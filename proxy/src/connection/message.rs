@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use super::{Connection, Fault};
 use crate::framing::Framing;
-use crate::pace::Pace;
+use crate::pace::{PAUSE_MAX, PAUSE_MAX_BEFORE, Pace};
 
 /// Read at once when a head is awaited: most fit. It stands on the stack, so that waiting costs no memory.
 const READ_BYTES: usize = 4_096;
@@ -59,7 +59,7 @@ impl Connection {
 
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let before = self.ahead.len();
-        let Poll::Ready(read) = self.poll_rested(cx, Self::poll_ahead) else {
+        let Poll::Ready(read) = self.poll_rested(cx, PAUSE_MAX_BEFORE, Self::poll_ahead) else {
             self.reading.too_slow_at();
             return Poll::Pending;
         };
@@ -69,9 +69,14 @@ impl Connection {
 
     /// Reads when there is something; of a client that is slow, when its rest is over. What comes in between costs nothing:
     /// a thousand clients that send a byte each in the same moment would else keep all others waiting.
-    fn poll_rested<T>(&mut self, cx: &mut Context<'_>, mut read: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>) -> Poll<T> {
+    fn poll_rested<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        pause_max: Duration,
+        mut read: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
         while self.reading.is_slow() {
-            ready!(self.reading.poll_rest(cx));
+            ready!(self.reading.poll_rest(cx, pause_max));
             // The next rest wakes us, if this look finds nothing.
             let found = read(self, &mut Context::from_waker(Waker::noop()));
             if found.is_ready() {
@@ -128,7 +133,7 @@ impl Connection {
         // By way of the stack: pages of pingora's 64 KiB that no byte of a body came into are never touched.
         let mut bytes = [const { MaybeUninit::uninit() }; BODY_READ_BYTES];
         let mut body = ReadBuf::uninit(bytes.get_mut(..room).unwrap_or_default());
-        ready!(self.poll_rested(cx, |this, cx| Pin::new(&mut this.stream).poll_read(cx, &mut body)))?;
+        ready!(self.poll_rested(cx, PAUSE_MAX, |this, cx| Pin::new(&mut this.stream).poll_read(cx, &mut body)))?;
         let read = body.filled();
         self.reading.moved(read.len());
         let taken = take(&mut self.framing, &mut self.fault, read)?;

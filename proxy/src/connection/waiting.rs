@@ -8,7 +8,7 @@ use karman_contract::code::Code;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::clock;
-use crate::pace::Pace;
+use crate::pace::{PAUSE_MAX, Pace};
 
 /// Why a connection broke that the client had not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,13 +27,14 @@ pub(super) struct Waiting {
     pub(super) pace: Option<Pace>,
     /// The timer, and the moment that it was set to.
     timer: Option<(Pin<Box<Sleep>>, u64)>,
-    /// Until when a slow client is left alone.
+    /// Until when a slow client is left alone, and whether it is.
     rest: Option<Pin<Box<Sleep>>>,
+    is_resting: bool,
 }
 
 impl Waiting {
     pub(super) fn new() -> Self {
-        Self { pace: None, timer: None, rest: None }
+        Self { pace: None, timer: None, rest: None, is_resting: false }
     }
 
     pub(super) fn moved(&mut self, bytes: usize) {
@@ -44,28 +45,31 @@ impl Waiting {
 
     /// Whether the other side lives on its patience: then it is looked at after a rest, and not when something comes.
     pub(super) fn is_slow(&self) -> bool {
-        self.pause_millis() > 0
+        !self.pause(PAUSE_MAX).is_zero()
     }
 
-    fn pause_millis(&self) -> u64 {
-        self.pace.as_ref().map_or(0, |pace| u64::try_from(pace.pause().as_millis()).unwrap_or(u64::MAX))
+    fn pause(&self, most: Duration) -> Duration {
+        let pause = self.pace.as_ref().map_or(Duration::ZERO, Pace::pause).min(most);
+        // As fine as timers are.
+        if pause < Duration::from_millis(1) { Duration::ZERO } else { pause }
     }
 
     /// Ready when a rest is over. How long one is differs, so that clients in step do not stay so.
-    pub(super) fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let pause = self.pause_millis();
-        let rest = self.rest.get_or_insert_with(|| {
-            let millis = fastrand::u64(pause / 2..=pause).max(1);
-            Box::pin(sleep_until(Instant::now() + Duration::from_millis(millis)))
-        });
+    pub(super) fn poll_rest(&mut self, cx: &mut Context<'_>, most: Duration) -> Poll<()> {
+        let pause = self.pause(most);
+        let rest = self.rest.get_or_insert_with(|| Box::pin(sleep_until(Instant::now())));
+        if !self.is_resting {
+            rest.as_mut().reset(Instant::now() + pause.mul_f64(fastrand::f64().midpoint(1.0)));
+            self.is_resting = true;
+        }
         ready!(rest.as_mut().poll(cx));
-        self.rest = None;
+        self.is_resting = false;
         Poll::Ready(())
     }
 
     /// A new message.
     pub(super) fn start(&mut self) {
-        self.rest = None;
+        self.is_resting = false;
         if let Some(pace) = &mut self.pace {
             pace.start();
         }
