@@ -22,6 +22,8 @@ mod etcd;
 mod examples;
 #[path = "controllers/faults.rs"]
 mod faults;
+#[path = "controllers/keys.rs"]
+mod keys;
 #[path = "controllers/lone_admin.rs"]
 mod lone_admin;
 #[path = "controllers/moto.rs"]

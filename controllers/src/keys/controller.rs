@@ -26,9 +26,10 @@ const LEASE_AGAIN: Duration = Duration::from_secs(2);
 /// Runs until it is told to stop.
 pub async fn run(store: Arc<dyn Store>, sealing: Sealing) -> Result<(), Failure> {
     let mut signals = Signals::new().map_err(|error| Failure::system("signals", &error))?;
+    let mut is_told = false;
     loop {
         tokio::select! {
-            () = tend_under_lease(store.as_ref(), &sealing) => {}
+            () = tend_under_lease(store.as_ref(), &sealing, &mut is_told) => {}
             () = signals.stop() => return Ok(()),
         }
         tokio::select! {
@@ -39,12 +40,19 @@ pub async fn run(store: Arc<dyn Store>, sealing: Sealing) -> Result<(), Failure>
 }
 
 /// Tends to the lists for as long as nobody else does; what goes wrong is said and tried again.
-async fn tend_under_lease(store: &dyn Store, sealing: &Sealing) {
+async fn tend_under_lease(store: &dyn Store, sealing: &Sealing, is_told: &mut bool) {
     let lease = match store.lease(NAME).await {
         Ok(Leased::Ours(lease)) => lease,
-        Ok(Leased::Theirs(_)) => return,
+        Ok(Leased::Theirs(who)) => {
+            if !std::mem::replace(is_told, true) {
+                let who = who.unwrap_or_else(|| "another process".to_owned());
+                info!("{who} works on the keys of {}; this one stands by", store.place());
+            }
+            return;
+        }
         Err(error) => return warn!("{error}"),
     };
+    *is_told = false;
     loop {
         let mut next = Timestamp::now() + LOOK_EVERY;
         for list in Use::ALL {
