@@ -104,6 +104,7 @@ impl Post {
                 }
                 answer = answered(&mut self.confirming) => self.confirmed(answer).await,
                 () = at(retry_at) => {}
+                () = at(self.reporter.due_at()) => {}
             }
             if self.waits_for_a_word() {
                 self.accept |= accept::given(self.store.as_ref(), &self.label, self.edge.stamp()).await;

@@ -1,6 +1,7 @@
 //! What the publisher tells people and the other controllers, as entries of the store.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use karman_contract::document::{DocumentName, Stamp};
@@ -9,6 +10,7 @@ use karman_contract::read::Reason;
 use karman_contract::status::{Edge, Status};
 use karman_contract::yaml::FileMistakes;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 use tracing::warn;
 
 use super::left_out::Without;
@@ -75,6 +77,9 @@ pub struct EdgeReport {
 /// An edge that was not confirmed for this long is not known to be alive; under a stream of changes it is confirmed
 /// every 50 s.
 const ALIVE: SignedDuration = SignedDuration::from_secs(90);
+/// How often a report is written that says only how far the store is: under a stream of changes that is new
+/// with each of them.
+const FURTHER_EVERY: Duration = Duration::from_secs(1);
 
 impl Mistake {
     pub fn of_no_app(mistakes: &FileMistakes) -> Self {
@@ -121,6 +126,11 @@ impl Report {
     fn same(&self, other: &Self) -> bool {
         Self { at: other.at, ..self.clone() } == *other
     }
+
+    /// Whether only the store went on since the other one, and nobody waits to hear how far.
+    fn is_further(&self, other: &Self) -> bool {
+        !self.is_held() && self.same(&Self { store: self.store, ..other.clone() })
+    }
 }
 
 impl EdgeReport {
@@ -139,16 +149,17 @@ impl EdgeReport {
 pub struct Reporter {
     label: Label,
     last: Option<Report>,
-    /// What was not written yet, because the store did not answer.
+    /// The last one was not written yet: it says nothing that anybody waits for, or the store did not answer.
     unwritten: bool,
+    tried_at: Option<Instant>,
 }
 
 impl Reporter {
     pub fn new(label: Label) -> Self {
-        Self { label, last: None, unwritten: false }
+        Self { label, last: None, unwritten: false, tried_at: None }
     }
 
-    /// Writes the report if it says anything new; whether it does.
+    /// Writes the report if it says anything new and it is time for that; whether it is written.
     pub async fn report(&mut self, store: &dyn Store, report: Report) -> bool {
         let is_news = self.last.as_ref().is_none_or(|last| !report.same(last));
         if !is_news && !self.unwritten {
@@ -157,9 +168,22 @@ impl Reporter {
         if is_news {
             self.warn_of_news(&report);
         }
-        self.unwritten = write(store, self.label.report_key(), &report).await.is_err();
+        let can_wait = self.last.as_ref().is_some_and(|last| report.is_further(last));
         self.last = Some(report);
-        is_news
+        self.unwritten = true;
+        if can_wait && self.due_at().is_some_and(|due| Instant::now() < due) {
+            return false;
+        }
+        self.tried_at = Some(Instant::now());
+        if let Some(report) = &self.last {
+            self.unwritten = write(store, self.label.report_key(), report).await.is_err();
+        }
+        !self.unwritten
+    }
+
+    /// When a report that was put off is to be written.
+    pub fn due_at(&self) -> Option<Instant> {
+        self.tried_at.filter(|_| self.unwritten).map(|tried| tried + FURTHER_EVERY)
     }
 
     pub async fn report_edge(&self, store: &dyn Store, edge: &str, report: &EdgeReport) {
