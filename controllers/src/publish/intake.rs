@@ -23,6 +23,8 @@ pub struct Intake {
 pub struct Taken {
     /// Something that is in use.
     pub content: bool,
+    /// Something secret that is in use.
+    pub secrets: bool,
     pub mistakes: bool,
 }
 
@@ -68,7 +70,8 @@ impl Intake {
     fn update(&mut self, looked: Vec<(Key, Found)>) -> Taken {
         let before = self.catalog.mistakes().clone();
         let accepted = self.catalog.update(looked, Timestamp::now());
-        let mut taken = Taken { content: !accepted.is_empty(), mistakes: false };
+        let secrets = accepted.keys().any(|key| key.kind.is_secret());
+        let mut taken = Taken { content: !accepted.is_empty(), secrets, mistakes: false };
         for (key, mistakes) in self.catalog.mistakes() {
             if before.get(key).is_none_or(|before| before.to_string() != mistakes.to_string()) {
                 warn!("what was good before goes on\n{mistakes}");

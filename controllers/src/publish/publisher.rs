@@ -129,6 +129,9 @@ impl Publisher {
                 taken = self.intake.next() => match taken {
                     Ok(taken) => {
                         unnumbered |= taken.content;
+                        if taken.secrets {
+                            self.secrets.changed();
+                        }
                         if let Err(error) = self.pass_on(taken, &mut unnumbered, &tell).await {
                             warn!("what is new has no generation yet: {error}");
                         }

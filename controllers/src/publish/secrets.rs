@@ -11,7 +11,7 @@ use karman_contract::document::{Acme, Certificate};
 use karman_contract::name::CertificateId;
 use karman_contract::yaml::FileMistakes;
 
-use super::wanted::Content;
+use super::wanted::{Content, Items};
 use crate::catalog::Catalog;
 use crate::certificates::published::{self, Keys, Source};
 use crate::sealing::Sealing;
@@ -22,6 +22,8 @@ pub struct Secrets {
     /// Read when the first secret is there: a store without any needs no key.
     sealing: Option<Sealing>,
     certificates: BTreeMap<Key, Opened>,
+    /// What was opened last, until some of it changes.
+    published: Option<Published>,
 }
 
 struct Opened {
@@ -42,11 +44,25 @@ pub struct Published {
 
 impl Secrets {
     pub fn new(key_file: PathBuf) -> Self {
-        Self { key_file, sealing: None, certificates: BTreeMap::new() }
+        Self { key_file, sealing: None, certificates: BTreeMap::new(), published: None }
     }
 
-    /// Opens what the catalog has.
+    /// From now on what was opened is not what the store has.
+    pub fn changed(&mut self) {
+        self.published = None;
+    }
+
+    /// Opens what the catalog has; what could not be opened is tried anew each time.
     pub fn open(&mut self, catalog: &Catalog) -> Published {
+        if let Some(published) = self.published.as_ref().filter(|published| published.mistakes.is_empty()) {
+            return published.clone();
+        }
+        let published = self.open_anew(catalog);
+        self.published = Some(published.clone());
+        published
+    }
+
+    fn open_anew(&mut self, catalog: &Catalog) -> Published {
         let entries = |kind| catalog.good_of_kind(kind);
         if [Kind::Certificate, Kind::Order, Kind::Keys].into_iter().all(|kind| entries(kind).next().is_none()) {
             return Published::default();
@@ -68,7 +84,7 @@ impl Secrets {
         let keys = published::keys(sources(entries(Kind::Keys)), &sealing, &mut mistakes).map(Arc::new);
         self.sealing = Some(sealing);
         let certificates = items.filter(|items| !items.is_empty() || acme != Acme::default());
-        let certificates = certificates.map(|items| Content { items: Arc::new(items), beside: acme });
+        let certificates = certificates.map(|items| Content { items, beside: acme });
         Published { certificates, keys, mistakes }
     }
 
@@ -77,7 +93,7 @@ impl Secrets {
         catalog: &Catalog,
         sealing: &Sealing,
         mistakes: &mut Vec<FileMistakes>,
-    ) -> Option<BTreeMap<CertificateId, Arc<Certificate>>> {
+    ) -> Option<Items<Certificate>> {
         let mut before = std::mem::take(&mut self.certificates);
         let mut is_whole = true;
         for (key, entry) in catalog.good_of_kind(Kind::Certificate) {
