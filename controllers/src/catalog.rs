@@ -14,7 +14,7 @@ use karman_contract::read::Reason;
 use karman_contract::yaml::FileMistakes;
 
 use crate::layer;
-use crate::store::entry::Content;
+use crate::shared_map::SharedMap;
 use crate::store::{Entry, Found, Key, Kind};
 
 pub mod hosts;
@@ -27,12 +27,16 @@ use hosts::Hosts;
 #[derive(Default)]
 pub struct Catalog {
     slots: BTreeMap<Key, Slot>,
-    /// Shared with those who publish them; copied only when it changes while they do.
-    apps: Arc<BTreeMap<AppId, Arc<App>>>,
+    apps: SharedMap<AppId, App>,
+    pages: SharedMap<ContentHash, Page>,
     hosts: Hosts,
     mistakes: BTreeMap<Key, FileMistakes>,
     /// Apps whose newest file asks for a host that another app has; looked at again with every change.
     waiting: BTreeSet<AppId>,
+    /// Apps that stand in the store, and of which no version can be used.
+    unusable: BTreeSet<AppId>,
+    /// When the states in use run out of time.
+    expiries: BTreeSet<(Timestamp, AppId)>,
 }
 
 #[derive(Default)]
@@ -54,14 +58,13 @@ impl Catalog {
     }
 
     /// The apps as the proxies should have them.
-    pub fn apps(&self) -> &Arc<BTreeMap<AppId, Arc<App>>> {
+    pub fn apps(&self) -> &SharedMap<AppId, App> {
         &self.apps
     }
 
     /// Apps that stand in the store, and of which no version can be used.
-    pub fn unusable_apps(&self) -> BTreeSet<AppId> {
-        let present = self.of_kind(Kind::App).filter(|(_, slot)| !matches!(slot.found, Found::Nothing));
-        present.filter_map(|(key, _)| key.app()).filter(|id| !self.apps.contains_key(id)).collect()
+    pub fn unusable_apps(&self) -> &BTreeSet<AppId> {
+        &self.unusable
     }
 
     /// What all apps share, that stands in the store and of which no version can be used.
@@ -77,13 +80,8 @@ impl Catalog {
     }
 
     /// Every page of the store that can be used, by its content.
-    pub fn pages(&self) -> BTreeMap<ContentHash, Arc<Page>> {
-        let pages = self.of_kind(Kind::Page).filter_map(|(_, slot)| slot.good.as_ref());
-        let pages = pages.filter_map(|entry| match &entry.content {
-            Content::Page(hash, page) => Some((*hash, Arc::clone(page))),
-            _ => None,
-        });
-        pages.collect()
+    pub fn pages(&self) -> &SharedMap<ContentHash, Page> {
+        &self.pages
     }
 
     /// The entries of a kind that are in use.
@@ -108,7 +106,7 @@ impl Catalog {
 
     /// When the next state runs out of time.
     pub fn next_expiry(&self) -> Option<Timestamp> {
-        self.of_kind(Kind::State).filter_map(|(_, slot)| slot.good.as_ref()?.state()?.until).min()
+        self.expiries.first().map(|(until, _)| *until)
     }
 
     /// Takes in what was found under some keys, and says which entries in use have changed by it.
@@ -116,7 +114,7 @@ impl Catalog {
         let mut accepted = Accepted::new();
         let mut dirty = std::mem::take(&mut self.waiting);
         dirty.extend(self.expired(now));
-        let mut all = false;
+        let (mut all, mut pages) = (false, false);
         for (key, found) in looked {
             if key.kind == Kind::Deny {
                 all |= self.concerned_by_deny(&key, &found, &mut dirty);
@@ -125,7 +123,8 @@ impl Catalog {
             match key.app() {
                 Some(id) => drop(dirty.insert(id)),
                 None => {
-                    all |= matches!(key.kind, Kind::Defaults | Kind::Plan | Kind::Page);
+                    pages |= key.kind == Kind::Page;
+                    all |= pages || matches!(key.kind, Kind::Defaults | Kind::Plan);
                     self.settle_shared(&key, &mut accepted);
                 }
             }
@@ -136,6 +135,9 @@ impl Catalog {
         self.settle_apps(&dirty, now, &mut accepted);
         if all {
             self.name_missing_pages_of_shared();
+        }
+        if pages {
+            self.pages = self.good_of_kind(Kind::Page).filter_map(|(_, entry)| entry.page()).collect();
         }
         self.drop_unused_plans(&mut accepted);
         accepted
@@ -216,6 +218,12 @@ impl Catalog {
         };
         if !is_same {
             accepted.insert(key.clone(), good.clone());
+        }
+        if let (Kind::State, Some(id)) = (key.kind, key.app()) {
+            if let Some(until) = self.entry(key).and_then(|before| before.until()) {
+                self.expiries.remove(&(until, id.clone()));
+            }
+            self.expiries.extend(good.as_ref().and_then(|good| good.until()).map(|until| (until, id)));
         }
         if good.is_none() && matches!(self.found(key), Found::Nothing) {
             self.slots.remove(key);

@@ -14,6 +14,7 @@ pub mod keys;
 pub mod layer;
 pub mod publish;
 pub mod sealing;
+pub mod shared_map;
 pub mod signals;
 pub mod store;
 pub mod up;

@@ -24,8 +24,7 @@ struct Candidate {
 impl Catalog {
     /// Apps whose state has run out of time.
     pub(super) fn expired(&self, now: Timestamp) -> Vec<AppId> {
-        let over = self.of_kind(Kind::State).filter(|(_, slot)| slot.good.as_ref().is_some_and(|entry| is_over(entry, now)));
-        over.filter_map(|(key, _)| key.app()).collect()
+        self.expiries.iter().take_while(|(until, _)| *until <= now).map(|(_, id)| id.clone()).collect()
     }
 
     pub(super) fn settle_apps(&mut self, dirty: &BTreeSet<AppId>, now: Timestamp, accepted: &mut Accepted) {
@@ -121,7 +120,7 @@ impl Catalog {
             denied: self.denied(id).cloned().collect(),
             instances: instances.as_ref().filter(|_| !entry.lists_instances()).and_then(|entry| entry.instances()),
         };
-        compose(id, &layers, |page| self.entry(&Key::new(Kind::Page, page))?.page())
+        compose(id, &layers, |page| Some(self.entry(&Key::new(Kind::Page, page))?.page()?.0))
     }
 
     fn use_version(&mut self, id: &AppId, chosen: Option<Candidate>, accepted: &mut Accepted) {
@@ -138,19 +137,22 @@ impl Catalog {
             }
             // An app that did not change stays the same value: the publisher sees that by its address.
             if self.apps.get(id) != Some(&app) {
-                Arc::make_mut(&mut self.apps).insert(id.clone(), app);
+                self.apps.insert(id.clone(), app);
             }
             self.accept(&key, Some(entry), accepted);
             self.name_missing_pages(&key);
         } else {
-            if self.apps.contains_key(id) {
-                Arc::make_mut(&mut self.apps).remove(id);
-            }
+            self.apps.remove(id);
             if is_gone {
                 self.accept(&key, None, accepted);
             }
         }
         self.accept(&instances_key, instances, accepted);
+        if is_gone || self.apps.contains_key(id) {
+            self.unusable.remove(id);
+        } else {
+            self.unusable.insert(id.clone());
+        }
         if is_gone {
             self.name_orphans(id);
         }
@@ -205,5 +207,5 @@ fn contender(candidates: &[Candidate]) -> Contender {
 }
 
 fn is_over(entry: &Entry, now: Timestamp) -> bool {
-    entry.state().and_then(|state| state.until).is_some_and(|until| until <= now)
+    entry.until().is_some_and(|until| until <= now)
 }

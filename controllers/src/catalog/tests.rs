@@ -229,7 +229,8 @@ fn instances_stand_in_one_place_and_the_newcomer_is_refused() {
     let inline = "hosts: [a.test]\ninstances: {in-app: {address: '10.0.0.1:80'}}\n";
     let plain = "hosts: [a.test]\n";
     let own = r#"{"in-file":{"address":"10.0.0.2:80"}}"#;
-    let ids = |store: &Store| store.catalog.apps()["a"].instances.keys().map(ToString::to_string).collect::<Vec<_>>();
+    let ids =
+        |store: &Store| store.catalog.apps().get("a").unwrap().instances.keys().map(ToString::to_string).collect::<Vec<_>>();
 
     let mut app_first = Store::with(&[("apps/a.yaml", inline)]);
     app_first.edit(&[("instances/a.json", own)]);
@@ -309,8 +310,8 @@ fn an_app_that_did_not_change_stays_the_same_value() {
     let mut store = Store::with(&[("apps/a.yaml", "hosts: [a.test]"), ("apps/b.yaml", "hosts: [b.test]")]);
     let before = store.catalog.apps().clone();
     store.edit(&[("apps/b.yaml", "hosts: [b2.test]"), ("apps/a.yaml", "# said anew\nhosts: [a.test]"), ("defaults.yaml", "")]);
-    assert!(Arc::ptr_eq(&before["a"], &store.catalog.apps()["a"]));
-    assert!(!Arc::ptr_eq(&before["b"], &store.catalog.apps()["b"]));
+    let is_same = |id| Arc::ptr_eq(before.get(id).unwrap(), store.catalog.apps().get(id).unwrap());
+    assert_eq!((is_same("a"), is_same("b")), (true, false));
 }
 
 #[test]
@@ -327,7 +328,7 @@ fn what_was_good_is_good_after_a_restart() {
         ("apps/c.yaml", "hosts: [c.test]"),
     ]);
     assert_eq!(again.hosts(), [("a", "a.test"), ("b", "x.test"), ("c", "c.test")].map(|(a, b)| (a.into(), b.into())).into());
-    assert_eq!(again.catalog.apps()["b"].instances.len(), 1);
+    assert_eq!(again.catalog.apps().get("b").unwrap().instances.len(), 1);
     assert_eq!(again.catalog.mistakes().len(), 3, "{:?}", again.catalog.mistakes());
     let gone = store.restarted(&[("apps/a.yaml", "hosts: [a.test]")]);
     assert_eq!(gone.hosts().into_keys().collect::<Vec<_>>(), ["a"], "what was removed meanwhile is removed");

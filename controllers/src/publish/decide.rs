@@ -1,13 +1,12 @@
 //! What to send to a proxy, given what it has and what it should have.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use karman_contract::document::{Beside as _, Delta, Item, Stamp};
 
 use super::known::Known;
 pub use super::wanted::{Content, Items};
+use crate::shared_map::Changed;
 
 /// What a proxy has of one document, as far as we know.
 pub enum Has<I: Item> {
@@ -37,7 +36,7 @@ pub enum Plan<I: Item> {
 pub fn decide<I: Item>(has: &Has<I>, wanted: &Content<I>, stamp: Stamp) -> Plan<I> {
     let current = match has {
         Has::Nothing => return Plan::Whole,
-        Has::This(held) if is_same(&held.content, wanted) => return Plan::Nothing,
+        Has::This(held) if held.content == *wanted => return Plan::Nothing,
         Has::This(held) => held.stamp,
         Has::Unknown(stamp) => *stamp,
     };
@@ -54,30 +53,12 @@ pub fn decide<I: Item>(has: &Has<I>, wanted: &Content<I>, stamp: Stamp) -> Plan<
     }
 }
 
-fn is_same<I: Item>(one: &Content<I>, other: &Content<I>) -> bool {
-    (Arc::ptr_eq(&one.items, &other.items) || one.items == other.items) && one.beside == other.beside
-}
-
 fn delta<I: Item>(held: &Held<I>, wanted: &Content<I>, stamp: Stamp) -> Delta<I> {
-    let mut put = BTreeMap::new();
-    let mut remove = BTreeSet::new();
-    // Both in the order of their keys, side by side, so that 100,000 apps cost little.
-    let (mut before, mut after) = (held.content.items.iter().peekable(), wanted.items.iter().peekable());
-    loop {
-        let order = match (before.peek(), after.peek()) {
-            (None, None) => break,
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (Some((before, _)), Some((after, _))) => before.cmp(after),
-        };
-        let gone = (order != Ordering::Greater).then(|| before.next()).flatten();
-        let here = (order != Ordering::Less).then(|| after.next()).flatten();
-        match (gone, here) {
-            (Some((key, _)), None) => drop(remove.insert(key.clone())),
-            // The address tells most of the unchanged from the changed.
-            (Some((_, before)), Some((_, after))) if Arc::ptr_eq(before, after) || before == after => {}
-            (_, Some((key, item))) => drop(put.insert(key.clone(), I::clone(item))),
-            (None, None) => break,
+    let (mut put, mut remove) = (BTreeMap::new(), BTreeSet::new());
+    for Changed { key, after, .. } in held.content.items.changes(&wanted.items) {
+        match after {
+            Some(item) => drop(put.insert(key.clone(), I::clone(item))),
+            None => drop(remove.insert(key.clone())),
         }
     }
     let beside = held.content.beside.change_to(&wanted.beside);
@@ -101,7 +82,7 @@ impl<I: Item> Has<I> {
 
     /// The items that it is known to have.
     pub fn items(&self) -> Items<I> {
-        self.held().map(|held| Arc::clone(&held.content.items)).unwrap_or_default()
+        self.held().map(|held| held.content.items.clone()).unwrap_or_default()
     }
 
     pub fn stamp(&self) -> Option<Stamp> {

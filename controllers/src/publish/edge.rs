@@ -20,7 +20,7 @@ use super::left_out::{LeftOut, Without};
 use super::outcome::{Change, Trouble};
 use super::rejects::Rejects;
 use super::send::{Unsent, send};
-use super::wanted::{Content, Wanted};
+use super::wanted::{Content, Items, Wanted};
 use crate::admin::{Admin, read_apps};
 
 /// How often one round asks anew after a refusal that taught us something. Each refusal names all
@@ -179,7 +179,7 @@ impl Edge {
         }
         let supposed = self.exceptions.apply(&wanted.apps, &self.apps.items()).into();
         self.apps = Has::recognized(apps.stamp, apps.hash.as_deref(), &supposed, &self.known);
-        let supposed = Arc::clone(&wanted.pages).into();
+        let supposed = wanted.pages.clone().into();
         self.pages = Has::recognized(pages.stamp, pages.hash.as_deref(), &supposed, &self.known);
         let supposed = wanted.secrets.certificates.clone().unwrap_or_default();
         let supposed = self.rejects.apply(&supposed, self.certificates.held().map(|held| &held.content));
@@ -220,16 +220,16 @@ impl Edge {
     }
 
     async fn sync_pages(&mut self, wanted: &Wanted) -> Result<(), Trouble> {
-        let mut pages = Arc::clone(&wanted.pages);
+        let mut pages = wanted.pages.clone();
         if let Some(held) = self.pages.held() {
-            if pages.keys().all(|hash| held.content.items.contains_key(hash)) {
+            if held.content.items.changes(&pages).all(|change| change.after.is_none()) {
                 // Pages that nobody needs any more go with the next change.
                 return Ok(());
             }
             // Apps are served by their old versions until they are replaced.
             let named =
                 self.apps.held().into_iter().flat_map(|apps| apps.content.items.values().flat_map(|app| app.pages.values()));
-            Arc::make_mut(&mut pages).extend(named.filter_map(|hash| Some((*hash, Arc::clone(held.content.items.get(hash)?)))));
+            pages.extend(named.filter_map(|hash| Some((*hash, Arc::clone(held.content.items.get(hash)?)))));
         } else if pages.is_empty() && matches!(self.pages, Has::Nothing) {
             return Ok(());
         }
@@ -250,7 +250,7 @@ impl Edge {
             self.know_what_is_kept(wanted, accept).await?;
             let apps = self.exceptions.apply(&wanted.apps, &self.apps.items());
             self.apps_without.look(&self.known, &apps);
-            let (content, how) = (Arc::clone(&apps).into(), (&self.known, accept));
+            let (content, how) = (apps.clone().into(), (&self.known, accept));
             let refusal = match send(&self.admin, &mut self.apps, &content, (&mut self.stamp, &self.ledger), how).await {
                 Ok(change) => return Ok(change),
                 Err(Unsent::Again) => continue,
@@ -287,8 +287,8 @@ impl Edge {
     async fn read_apps(&mut self) -> Result<(), Trouble> {
         if let Has::Unknown(_) = self.apps {
             let (stamp, apps) = self.admin.apps().await?;
-            let items: BTreeMap<_, _> = read_apps(apps)?.into_iter().map(|(id, app)| (id, Arc::new(app))).collect();
-            self.apps = Has::This(Held { stamp, content: Arc::new(items).into() });
+            let items: Items<App> = read_apps(apps)?.into_iter().map(|(id, app)| (id, Arc::new(app))).collect();
+            self.apps = Has::This(Held { stamp, content: items.into() });
         }
         Ok(())
     }

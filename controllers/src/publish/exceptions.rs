@@ -41,16 +41,16 @@ impl Exceptions {
         }
         let kept: Vec<_> = self.kept().cloned().collect();
         if kept.is_empty() {
-            return Arc::clone(apps);
+            return apps.clone();
         }
-        let mut wanted = apps.as_ref().clone();
+        let mut wanted = apps.clone();
         for id in kept {
             match has.get(&id) {
                 Some(app) => drop(wanted.insert(id, Arc::clone(app))),
                 None => drop(wanted.remove(&id)),
             }
         }
-        Arc::new(wanted)
+        wanted
     }
 
     /// The apps that stay as the proxy has them.
@@ -113,7 +113,8 @@ impl Exceptions {
 
     /// The apps that the proxy has and the store has no more.
     pub fn gone(&self, apps: &Items<App>, has: &Items<App>) -> BTreeSet<AppId> {
-        has.keys().filter(|id| !apps.contains_key(*id) && !self.unknown.contains(*id)).cloned().collect()
+        let gone = has.changes(apps).filter(|change| change.after.is_none()).map(|change| change.key);
+        gone.filter(|id| !self.unknown.contains(*id)).cloned().collect()
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
-use std::sync::Arc;
 
 use karman_contract::document::Item;
 use serde::{Deserialize, Serialize};
 
 use super::known::Known;
 use super::wanted::Items;
+use crate::shared_map::Changed;
 
 /// Of the items of one document.
 pub struct LeftOut<I: Item> {
@@ -40,20 +40,19 @@ impl<I: Item> Default for LeftOut<I> {
 impl<I: Item> LeftOut<I> {
     /// Takes in what the proxy is to have.
     pub fn look(&mut self, known: &Known, items: &Items<I>) {
-        if known.is_all() || Arc::ptr_eq(&self.items, items) {
+        if known.is_all() {
             return;
         }
-        let mut missing = BTreeMap::new();
-        for (key, item) in items.iter() {
-            let is_same = self.items.get(key).is_some_and(|before| Arc::ptr_eq(before, item));
-            let fields = if is_same { self.missing.remove(key).unwrap_or_default() } else { known.missing(item.as_ref()) };
-            if !fields.is_empty() {
-                missing.insert(key.clone(), fields);
+        for Changed { key, after, .. } in self.items.changes(items) {
+            let fields = after.map(|item| known.missing(item.as_ref())).unwrap_or_default();
+            if fields.is_empty() {
+                self.missing.remove(key);
+            } else {
+                self.missing.insert(key.clone(), fields);
             }
         }
-        self.by_field = by_field(&missing);
-        self.missing = missing;
-        self.items = Arc::clone(items);
+        self.by_field = by_field(&self.missing);
+        self.items = items.clone();
     }
 
     pub fn by_field(&self) -> &BTreeMap<String, Without> {

@@ -30,13 +30,10 @@ impl Rejects {
         self.certificates.retain(|id, rejected| wanted.items.get(id) == Some(&rejected.version));
         self.challenges.retain(|host, rejected| wanted.beside.challenges.alpn.get(host) == Some(&rejected.version));
         let mut content = wanted.clone();
-        if !self.certificates.is_empty() {
-            let items = Arc::make_mut(&mut content.items);
-            for (id, rejected) in &self.certificates {
-                match has.and_then(|has| has.items.get(id)).filter(|_| rejected.keeps) {
-                    Some(kept) => drop(items.insert(id.clone(), Arc::clone(kept))),
-                    None => drop(items.remove(id)),
-                }
+        for (id, rejected) in &self.certificates {
+            match has.and_then(|has| has.items.get(id)).filter(|_| rejected.keeps) {
+                Some(kept) => drop(content.items.insert(id.clone(), Arc::clone(kept))),
+                None => drop(content.items.remove(id)),
             }
         }
         // The one before is of another order, which is over.

@@ -18,7 +18,7 @@ fn apps(words: &str) -> Items<App> {
     };
     let text: Vec<_> = words.split_whitespace().map(app).collect();
     let document: AppsDocument = from_json(&format!(r#"{{"generation":1,"apps":{{{}}}}}"#, text.join(","))).unwrap();
-    Arc::new(document.items.into_iter().map(|(id, app)| (id, Arc::new(app))).collect())
+    document.items.into_iter().map(|(id, app)| (id, Arc::new(app))).collect()
 }
 
 fn stamp(epoch: u64, generation: u64) -> Stamp {

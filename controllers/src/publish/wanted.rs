@@ -1,7 +1,6 @@
 //! What every edge should have, put together once for all of them.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use karman_contract::app::App;
 use karman_contract::document::{Item, Page, Stamp};
@@ -10,9 +9,10 @@ use karman_contract::name::AppId;
 use super::report::{Mistake, mistakes_of};
 use super::secrets::Published;
 use crate::catalog::Catalog;
+use crate::shared_map::SharedMap;
 
 /// A document's items; one that did not change is the same value as before.
-pub type Items<I> = Arc<BTreeMap<<I as Item>::Key, Arc<I>>>;
+pub type Items<I> = SharedMap<<I as Item>::Key, I>;
 
 /// A document without its stamp.
 #[derive(Clone, PartialEq)]
@@ -54,9 +54,9 @@ impl Wanted {
         let shared = catalog.unusable_shared();
         Self {
             stamp,
-            apps: Arc::clone(catalog.apps()),
-            pages: Arc::new(catalog.pages()),
-            unknown: catalog.unusable_apps(),
+            apps: catalog.apps().clone(),
+            pages: catalog.pages().clone(),
+            unknown: catalog.unusable_apps().clone(),
             problem: shared.map(|key| format!("{key} cannot be used, and no good version of it is known: nothing is published")),
             secrets,
             mistakes,

@@ -131,8 +131,13 @@ impl Entry {
         if let Content::Draining(instances) = &self.content { Some(instances) } else { None }
     }
 
-    pub fn page(&self) -> Option<ContentHash> {
-        if let Content::Page(hash, _) = self.content { Some(hash) } else { None }
+    pub fn page(&self) -> Option<(ContentHash, Arc<Page>)> {
+        if let Content::Page(hash, page) = &self.content { Some((*hash, Arc::clone(page))) } else { None }
+    }
+
+    /// From when on this state counts no more.
+    pub fn until(&self) -> Option<Timestamp> {
+        self.state()?.until
     }
 
     pub fn plan(&self) -> Option<&PlanName> {

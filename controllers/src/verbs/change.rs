@@ -12,9 +12,10 @@ use karman_contract::name::AppId;
 use serde::Serialize;
 
 use super::lines::differences;
-use super::preview::{self, Changed};
+use super::preview;
 use super::{Asked, print, print_json};
 use crate::failure::{Exit, Failure};
+use crate::shared_map::Changed;
 use crate::store::{Author, Change, Key, Kind, Seen, Store, TEXT_BYTES_MAX, Transaction};
 
 /// What a change of the store would do, or did.
@@ -158,11 +159,11 @@ async fn replace(key: &Key, text: Option<String>, dry_run: bool, why: Option<Str
     }
     let changes = preview.changes();
     if asked.json {
-        let changes = changes.iter().map(|changed| (changed.id, changed.after.map(Arc::as_ref))).collect();
+        let changes = changes.iter().map(|changed| (changed.key, changed.after.map(Arc::as_ref))).collect();
         return print_json(&Answer { changes, written: !dry_run });
     }
     let mut said = String::new();
-    for Changed { id, before, after } in changes {
+    for Changed { key: id, before, after } in changes {
         said.push_str(&format!("{id}{}:\n", if after.is_none() { " is gone" } else { "" }));
         said.extend(differences(&pretty(before), &pretty(after)).iter().map(|line| format!("  {line}")));
     }

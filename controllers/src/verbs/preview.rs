@@ -8,25 +8,18 @@ use karman_contract::name::AppId;
 
 use crate::catalog::Catalog;
 use crate::failure::Failure;
+use crate::publish::wanted::Items;
+use crate::shared_map::Changed;
 use crate::store::{Expect, Found, Key, Kind, Seen, Store, Text, Version};
 
 pub struct Preview {
-    before: Apps,
-    after: Apps,
+    before: Items<App>,
+    after: Items<App>,
     /// What would be wrong by this change, and is not wrong now.
     pub mistakes: Vec<String>,
     /// What the change has to expect, so that it is the one that was looked at.
     pub expect: Expect,
 }
-
-/// An app before and after a change.
-pub struct Changed<'a> {
-    pub id: &'a AppId,
-    pub before: Option<&'a Arc<App>>,
-    pub after: Option<&'a Arc<App>>,
-}
-
-type Apps = Arc<std::collections::BTreeMap<AppId, Arc<App>>>;
 
 /// Looks at the store as it is, and as it would be.
 pub async fn of(store: &Arc<dyn Store>, key: &Key, text: Option<String>) -> Result<Preview, Failure> {
@@ -35,7 +28,7 @@ pub async fn of(store: &Arc<dyn Store>, key: &Key, text: Option<String>) -> Resu
     let mut catalog = Catalog::default();
     let looked = reading.entries.into_iter().map(|(key, seen)| (key.clone(), Found::read(&key, seen)));
     catalog.update(looked.collect(), Timestamp::now());
-    let before = Arc::clone(catalog.apps());
+    let before = catalog.apps().clone();
     let known: Vec<_> = catalog.mistakes().values().map(ToString::to_string).collect();
 
     let seen = match text {
@@ -46,15 +39,12 @@ pub async fn of(store: &Arc<dyn Store>, key: &Key, text: Option<String>) -> Resu
     // What is wrong with the entry itself counts even if it was as wrong before.
     let mistakes = catalog.mistakes().iter().map(|(other, mistakes)| (other == key, mistakes.to_string()));
     let mistakes = mistakes.filter(|(own, mistake)| *own || !known.contains(mistake)).map(|(_, mistake)| mistake).collect();
-    Ok(Preview { before, after: Arc::clone(catalog.apps()), mistakes, expect: stands.expect_any() })
+    Ok(Preview { before, after: catalog.apps().clone(), mistakes, expect: stands.expect_any() })
 }
 
 impl Preview {
     /// The apps that are served otherwise by it, before and after.
-    pub fn changes(&self) -> Vec<Changed<'_>> {
-        let gone = self.before.keys().filter(|id| !self.after.contains_key(*id));
-        let ids = self.after.keys().chain(gone);
-        let versions = ids.map(|id| Changed { id, before: self.before.get(id), after: self.after.get(id) });
-        versions.filter(|changed| changed.before != changed.after).collect()
+    pub fn changes(&self) -> Vec<Changed<'_, AppId, App>> {
+        self.before.changes(&self.after).collect()
     }
 }
