@@ -52,8 +52,8 @@ pub type Accepted = BTreeMap<Key, Option<Arc<Entry>>>;
 
 impl Catalog {
     /// Starts from the last good versions that were remembered; the first update puts them to use.
-    pub fn remembering(good: impl IntoIterator<Item = (Key, Entry)>) -> Self {
-        let slot = |entry| Slot { found: Found::Nothing, good: Some(Arc::new(entry)) };
+    pub fn remembering(good: impl IntoIterator<Item = (Key, Arc<Entry>)>) -> Self {
+        let slot = |entry| Slot { found: Found::Nothing, good: Some(entry) };
         Self { slots: good.into_iter().map(|(key, entry)| (key, slot(entry))).collect(), ..Self::default() }
     }
 

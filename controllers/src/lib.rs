@@ -8,6 +8,7 @@ pub mod catalog;
 pub mod certificates;
 pub mod cli;
 pub mod compose;
+pub mod cores;
 pub mod dns;
 pub mod failure;
 pub mod keys;

@@ -21,6 +21,7 @@ pub mod known;
 pub mod ledger;
 pub mod left_out;
 pub mod lifeline;
+pub mod memory;
 pub mod neighbours;
 pub mod outcome;
 pub mod post;
@@ -132,7 +133,6 @@ pub async fn check(store: &Place) -> Result<usize, Failure> {
 pub async fn read(store: &Arc<dyn Store>, kinds: &[Kind]) -> Result<Catalog, Failure> {
     let reading = store.read(kinds).await?;
     let mut catalog = Catalog::default();
-    let looked = reading.entries.into_iter().map(|(key, seen)| (key.clone(), Found::read(&key, seen)));
-    catalog.update(looked.collect(), Timestamp::now());
+    catalog.update(Found::read_all(reading.entries), Timestamp::now());
     Ok(catalog)
 }

@@ -11,6 +11,7 @@ use karman_contract::read::Reason;
 use karman_contract::yaml::FileMistakes;
 
 use crate::catalog::Accepted;
+use crate::cores::on_all_cores;
 
 pub mod dir;
 pub mod entry;
@@ -79,12 +80,12 @@ pub trait Store: Debug + Send + Sync {
 
     /// The last good version of every entry, if this store is where a publisher keeps them. From one
     /// that does not, an app that is broken when the publisher starts stays as the proxy has it.
-    fn remembered(&self) -> Vec<(Key, Entry)> {
+    fn remembered(&self) -> Vec<(Key, Remembered)> {
         Vec::new()
     }
 
     /// The last good version of one entry.
-    fn recall(&self, _: &Key) -> Option<Entry> {
+    fn recall(&self, _: &Key) -> Option<Arc<Entry>> {
         None
     }
 
@@ -100,6 +101,13 @@ pub struct Reading {
     pub entries: Vec<(Key, Seen)>,
     /// Grows with every change of the store. A directory has none, and says 0.
     pub revision: u64,
+}
+
+/// The last good version of an entry, as it was written.
+#[derive(Clone, Debug)]
+pub struct Remembered {
+    pub file: String,
+    pub text: String,
 }
 
 /// What stands under one key.
@@ -141,6 +149,11 @@ impl Found {
                 Err(mistakes) => Self::Broken(mistakes),
             },
         }
+    }
+
+    /// Reads what was seen under many keys.
+    pub fn read_all(seen: impl IntoIterator<Item = (Key, Seen)>) -> Vec<(Key, Self)> {
+        on_all_cores(seen.into_iter().collect(), |(key, seen)| (key.clone(), Self::read(&key, seen)))
     }
 
     pub fn entry(&self) -> Option<&Arc<Entry>> {

@@ -7,10 +7,12 @@ use jiff::Timestamp;
 use karman_contract::app::App;
 use karman_contract::name::{AppId, HostPattern};
 use karman_contract::read::{Reason, Value, quoted};
+use karman_contract::yaml::FileMistakes;
 
 use super::hosts::{Contender, Lost, Version};
 use super::{Accepted, Catalog};
 use crate::compose::{Layers, compose};
+use crate::cores::on_all_cores;
 use crate::layer;
 use crate::store::{Entry, Found, Key, Kind};
 
@@ -28,7 +30,6 @@ impl Catalog {
     }
 
     pub(super) fn settle_apps(&mut self, dirty: &BTreeSet<AppId>, now: Timestamp, accepted: &mut Accepted) {
-        let mut candidates = BTreeMap::new();
         for id in dirty {
             for kind in [Kind::App, Kind::State, Kind::Instances, Kind::Draining] {
                 self.name_broken(&Key::of(kind, id));
@@ -40,7 +41,12 @@ impl Catalog {
             if let Some(app) = self.apps.get(id) {
                 self.hosts.release(app);
             }
-            candidates.insert(id.clone(), self.candidates(id));
+        }
+        let composed = on_all_cores(dirty.iter().collect(), |id| (id, self.candidates(id)));
+        let mut candidates = BTreeMap::new();
+        for (id, (versions, mistakes)) in composed {
+            candidates.insert(id.clone(), versions);
+            self.mistakes.extend(mistakes.map(|mistakes| (Key::of(Kind::App, id), mistakes)));
         }
 
         let contenders: BTreeMap<_, _> = candidates.iter().map(|(id, candidates)| (id.clone(), contender(candidates))).collect();
@@ -55,20 +61,20 @@ impl Catalog {
         }
     }
 
-    /// The versions of an app's own file that could be in use, best first.
-    fn candidates(&mut self, id: &AppId) -> Vec<Candidate> {
+    /// The versions of an app's own file that could be in use, best first; and what is wrong with the newest.
+    fn candidates(&self, id: &AppId) -> (Vec<Candidate>, Option<FileMistakes>) {
         let key = Key::of(Kind::App, id);
         let found = self.found(&key);
         if let Found::Nothing = found {
-            return Vec::new();
+            return (Vec::new(), None);
         }
-        let mut candidates = Vec::new();
+        let (mut candidates, mut mistakes) = (Vec::new(), None);
         let good = self.entry(&key).cloned();
         if let Some(entry) = found.entry() {
             let in_use = good.as_ref().is_some_and(|good| good.same(entry));
             match self.compose(id, entry, in_use) {
                 Ok(app) => candidates.push(Candidate { entry: Arc::clone(entry), app: Arc::new(app), in_use }),
-                Err(reasons) => drop(self.mistakes.insert(key.clone(), entry.mistakes(reasons))),
+                Err(reasons) => mistakes = Some(entry.mistakes(reasons)),
             }
         }
         if let Some(good) = good.filter(|good| found.entry().is_none_or(|entry| !good.same(entry)))
@@ -82,7 +88,7 @@ impl Catalog {
         {
             candidates.push(Candidate { entry: Arc::clone(entry), app: Arc::clone(app), in_use: true });
         }
-        candidates
+        (candidates, mistakes)
     }
 
     fn compose(&self, id: &AppId, entry: &Entry, in_use: bool) -> Result<App, Vec<Reason>> {

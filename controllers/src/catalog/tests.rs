@@ -65,7 +65,7 @@ impl Store {
 
     /// Restarts with what was remembered, and finds these files.
     fn restarted(&self, files: &[(&str, &str)]) -> Self {
-        let good = self.catalog.keys().filter_map(|key| Some((key.clone(), Entry::clone(self.catalog.entry(key)?))));
+        let good = self.catalog.keys().filter_map(|key| Some((key.clone(), Arc::clone(self.catalog.entry(key)?))));
         let mut store = Self { catalog: Catalog::remembering(good) };
         let gone: Vec<_> =
             store.catalog.keys().filter(|key| !files.iter().any(|(file, _)| super::tests::key(file) == **key)).cloned().collect();

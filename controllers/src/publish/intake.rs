@@ -7,13 +7,16 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
+use super::memory::Memory;
 use crate::catalog::Catalog;
-use crate::store::{Follow, Found, Key, Kind, News, Store, StoreError};
+use crate::store::{Entry, Follow, Found, Key, Kind, News, Remembered, Store, StoreError};
 
 pub struct Intake {
-    store: Arc<dyn Store>,
     follow: Follow,
     catalog: Catalog,
+    /// What was good before this start, until it is known what stands there now.
+    remembered: Vec<(Key, Remembered)>,
+    memory: Memory,
     /// The revision of the store that the catalog stands at.
     revision: u64,
 }
@@ -31,8 +34,9 @@ pub struct Taken {
 impl Intake {
     /// Follows a store, on top of what is remembered of it. Nothing of it was read yet.
     pub async fn open(store: Arc<dyn Store>) -> Result<Self, StoreError> {
-        let catalog = Catalog::remembering(store.remembered());
-        Ok(Self { follow: store.follow(&Kind::PUBLISHED).await?, store, catalog, revision: 0 })
+        let remembered = store.remembered();
+        let follow = store.follow(&Kind::PUBLISHED).await?;
+        Ok(Self { follow, catalog: Catalog::default(), remembered, memory: Memory::of(store), revision: 0 })
     }
 
     pub fn catalog(&self) -> &Catalog {
@@ -46,18 +50,40 @@ impl Intake {
     /// Waits until something may have changed, and takes it in. Nothing is lost when the wait is given up.
     pub async fn next(&mut self) -> Result<Taken, StoreError> {
         let expiry_at = self.expiry_at();
-        tokio::select! {
-            news = self.follow.next() => {
-                let News { all, seen, revision } = news?;
-                self.revision = self.revision.max(revision);
-                let mut looked: Vec<_> = seen.into_iter().map(|(key, seen)| (key.clone(), Found::read(&key, seen))).collect();
-                if all {
-                    self.revision = revision;
-                    looked.extend(self.gone(&looked));
+        loop {
+            tokio::select! {
+                news = self.follow.next() => {
+                    let News { all, seen, revision } = news?;
+                    self.revision = self.revision.max(revision);
+                    let mut looked = Found::read_all(seen);
+                    self.remember(&looked);
+                    if all {
+                        self.revision = revision;
+                        looked.extend(self.gone(&looked));
+                    }
+                    return Ok(self.update(looked));
                 }
-                Ok(self.update(looked))
+                () = at(expiry_at) => return Ok(self.update(Vec::new())),
+                () = self.memory.written() => {}
             }
-            () = at(expiry_at) => Ok(self.update(Vec::new())),
+        }
+    }
+
+    /// Waits until a change of a few entries is remembered, so that what is live is good after a restart too.
+    pub async fn finish_a_few(&mut self) {
+        self.memory.finish_a_few().await;
+    }
+
+    /// Waits until all that is good now is remembered.
+    pub async fn finish(&mut self) {
+        self.memory.finish().await;
+    }
+
+    /// Begins the catalog with what was good before this start.
+    fn remember(&mut self, found: &[(Key, Found)]) {
+        let remembered = std::mem::take(&mut self.remembered);
+        if !remembered.is_empty() {
+            self.catalog = Catalog::remembering(remembered_entries(remembered, found));
         }
     }
 
@@ -82,9 +108,7 @@ impl Intake {
             info!("{key} is well again");
             taken.mistakes = true;
         }
-        if let Err(error) = self.store.remember(&accepted) {
-            warn!("what is good now could not be remembered for the next start: {error}");
-        }
+        self.memory.add(accepted);
         taken
     }
 
@@ -92,6 +116,18 @@ impl Intake {
         let left = self.catalog.next_expiry()?.duration_since(Timestamp::now());
         Some(Instant::now() + Duration::try_from(left).unwrap_or(Duration::ZERO))
     }
+}
+
+/// What was remembered, read. Most of it stands in the store as it was, and is not read twice.
+fn remembered_entries(remembered: Vec<(Key, Remembered)>, found: &[(Key, Found)]) -> Vec<(Key, Arc<Entry>)> {
+    let stands = |key: &Key| found.binary_search_by(|(other, _)| other.cmp(key)).ok().and_then(|at| found.get(at)?.1.entry());
+    let entries = remembered.into_iter().filter_map(|(key, Remembered { file, text })| {
+        let same = stands(&key).filter(|entry| entry.file == file && entry.text == text).cloned();
+        // What another release remembered and this one cannot read is no loss: the file itself is still there.
+        let entry = same.or_else(|| Entry::read(&key, &file, text).ok().map(Arc::new))?;
+        Some((key, entry))
+    });
+    entries.collect()
 }
 
 /// Waits until then; for ever, if there is no such time.

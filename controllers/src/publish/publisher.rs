@@ -41,6 +41,7 @@ impl Publisher {
                 Err(error) => return Err(error.into()),
             }
         };
+        intake.finish_a_few().await;
         let ledger = Shared::new(store.ledger().await?);
         if taken.content {
             ledger.advance(intake.revision()).await?;
@@ -85,6 +86,7 @@ impl Publisher {
         for post in &mut self.posts {
             post.publish(&wanted).await;
         }
+        self.intake.finish().await;
         self.posts.iter().try_for_each(|post| self.outcome(post))
     }
 
@@ -117,7 +119,10 @@ impl Publisher {
         let mut unnumbered = false;
         loop {
             tokio::select! {
-                () = signals.stop() => return Ok(()),
+                () = signals.stop() => {
+                    self.intake.finish().await;
+                    return Ok(());
+                }
                 index = lost(&leases) => tokio::select! {
                     () = signals.stop() => return Ok(()),
                     renewed = renew(self.store.as_ref(), leases.swap_remove(index)) => leases.push(renewed?),
@@ -149,6 +154,7 @@ impl Publisher {
         unnumbered: &mut bool,
         tell: &watch::Sender<Arc<Wanted>>,
     ) -> Result<(), StoreError> {
+        self.intake.finish_a_few().await;
         if *unnumbered {
             self.ledger.advance(self.intake.revision()).await?;
             *unnumbered = false;

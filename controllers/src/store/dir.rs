@@ -7,16 +7,18 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
 
 use super::lease::Fence;
 use super::{
-    Change, Entry, Follow, Found, Key, Kind, Lease, Leased, Ledger, Reading, Seen, Store, StoreError, TEXT_BYTES_MAX, Text,
-    Transaction, Version,
+    Change, Entry, Follow, Found, Key, Kind, Lease, Leased, Ledger, Reading, Remembered, Seen, Store, StoreError, TEXT_BYTES_MAX,
+    Text, Transaction, Version,
 };
 use crate::catalog::Accepted;
+use crate::cores::on_all_cores;
 
 pub mod commit;
 pub mod follow;
@@ -47,8 +49,9 @@ impl Store for Directory {
     async fn read(&self, kinds: &[Kind]) -> Result<Reading, StoreError> {
         self.finish_commit()?;
         let keys = kinds.iter().flat_map(|kind| self.keys(*kind));
-        let entries = keys.map(|key| (key.clone(), self.see(&key))).filter(|(_, seen)| !matches!(seen, Seen::Nothing));
-        Ok(Reading { entries: entries.collect(), revision: 0 })
+        let mut entries = self.see_all(keys);
+        entries.retain(|(_, seen)| !matches!(seen, Seen::Nothing));
+        Ok(Reading { entries, revision: 0 })
     }
 
     async fn look(&self, key: &Key) -> Result<Seen, StoreError> {
@@ -95,11 +98,11 @@ impl Store for Directory {
         Ok(Box::new(ledger::FileLedger::open(self)?))
     }
 
-    fn remembered(&self) -> Vec<(Key, Entry)> {
+    fn remembered(&self) -> Vec<(Key, Remembered)> {
         self.good_versions()
     }
 
-    fn recall(&self, key: &Key) -> Option<Entry> {
+    fn recall(&self, key: &Key) -> Option<Arc<Entry>> {
         self.good_version(key)
     }
 
@@ -191,6 +194,11 @@ impl Directory {
         }
     }
 
+    /// Looks what stands under many keys now.
+    fn see_all(&self, keys: impl IntoIterator<Item = Key>) -> Vec<(Key, Seen)> {
+        on_all_cores(keys.into_iter().collect(), |key| (key.clone(), self.see(&key)))
+    }
+
     /// The names of the files that stand for a key: one, unless somebody left two.
     fn files_of(&self, key: &Key) -> Vec<String> {
         let names = key.kind.extensions().iter().map(|extension| format!("{key}.{extension}"));
@@ -231,10 +239,11 @@ fn version(name: &str, text: &str) -> Version {
 /// The text of a file; anything that is not a file of a bearable size is an error.
 fn read_text(path: &Path) -> io::Result<String> {
     // A pipe would keep us waiting for ever.
-    if !fs::metadata(path)?.is_file() {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
         return Err(io::Error::other("it is not a file"));
     }
-    let mut text = String::new();
+    let mut text = String::with_capacity(usize::try_from(metadata.len()).unwrap_or(0).min(TEXT_BYTES_MAX));
     File::open(path)?.take(TEXT_BYTES_MAX as u64 + 1).read_to_string(&mut text)?;
     if text.len() > TEXT_BYTES_MAX {
         return Err(io::Error::other(format!("it is larger than {TEXT_BYTES_MAX} bytes")));

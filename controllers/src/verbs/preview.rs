@@ -26,8 +26,7 @@ pub async fn of(store: &Arc<dyn Store>, key: &Key, text: Option<String>) -> Resu
     let reading = store.read(&Kind::PUBLISHED).await?;
     let stands = reading.entries.iter().find(|(other, _)| other == key).map(|(_, seen)| seen.clone()).unwrap_or_default();
     let mut catalog = Catalog::default();
-    let looked = reading.entries.into_iter().map(|(key, seen)| (key.clone(), Found::read(&key, seen)));
-    catalog.update(looked.collect(), Timestamp::now());
+    catalog.update(Found::read_all(reading.entries), Timestamp::now());
     let before = catalog.apps().clone();
     let known: Vec<_> = catalog.mistakes().values().map(ToString::to_string).collect();
 

@@ -23,7 +23,7 @@ fn without(unknown: &[&str]) -> Known {
 
 fn content<I: Item>(document: Document<I>) -> Content<I> {
     let items = document.items.into_iter().map(|(key, item)| (key, Arc::new(item))).collect();
-    Content { items: Arc::new(items), beside: document.beside }
+    Content { items, beside: document.beside }
 }
 
 fn apps() -> AppsDocument {

@@ -79,7 +79,7 @@ impl Follower {
         let Some(scan) = &mut self.scan else { return };
         match scan.changed(&self.store) {
             Ok(keys) => {
-                let entries = keys.into_iter().map(|key| (key.clone(), self.store.see(&key))).collect();
+                let entries = self.store.see_all(keys);
                 self.feed.replace(Reading { entries, revision: 0 });
             }
             Err(error) => self.feed.trouble(StoreError::io(self.store.place(), &error)),

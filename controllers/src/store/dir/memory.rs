@@ -7,21 +7,24 @@ use std::sync::Arc;
 use super::write::{remove, write_soon};
 use super::{Directory, read_text};
 use crate::catalog::Accepted;
-use crate::store::{Entry, Found, Key, Kind};
+use crate::store::{Entry, Key, Kind, Remembered, Seen, Text};
 
 impl Directory {
     /// The last good version of every entry.
-    pub(super) fn good_versions(&self) -> Vec<(Key, Entry)> {
+    pub(super) fn good_versions(&self) -> Vec<(Key, Remembered)> {
         let mirror = self.mirror();
         let keys = Kind::PUBLISHED.into_iter().flat_map(|kind| mirror.keys(kind));
-        keys.filter_map(|key| self.good_version(&key).map(|entry| (key, entry))).collect()
+        let whole = mirror.see_all(keys).into_iter().filter_map(|(key, seen)| match seen {
+            Seen::Text(Text { file, text, .. }) => Some((key, Remembered { file, text })),
+            Seen::Nothing | Seen::Unreadable(_) => None,
+        });
+        whole.collect()
     }
 
     /// The last good version of one entry. What another release remembered and this one cannot read
     /// is no loss: the file itself is still there.
-    pub(super) fn good_version(&self, key: &Key) -> Option<Entry> {
-        let Found::Entry(entry) = self.mirror().find(key) else { return None };
-        Arc::into_inner(entry)
+    pub(super) fn good_version(&self, key: &Key) -> Option<Arc<Entry>> {
+        self.mirror().find(key).entry().cloned()
     }
 
     /// The copies of what is in use, laid out like the store itself.
