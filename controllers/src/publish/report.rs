@@ -165,18 +165,17 @@ impl Reporter {
         if !is_news && !self.unwritten {
             return false;
         }
-        if is_news {
-            self.warn_of_news(&report);
-        }
         let can_wait = self.last.as_ref().is_some_and(|last| report.is_further(last));
-        self.last = Some(report);
+        let before = self.last.replace(report.clone());
         self.unwritten = true;
         if can_wait && self.due_at().is_some_and(|due| Instant::now() < due) {
             return false;
         }
         self.tried_at = Some(Instant::now());
-        if let Some(report) = &self.last {
-            self.unwritten = write(store, self.label.report_key(), report).await.is_err();
+        self.unwritten = write(store, self.label.report_key(), &report).await.is_err();
+        // Who reads of it in the log finds it in the store.
+        if is_news {
+            warn_of_news(before.as_ref(), &report);
         }
         !self.unwritten
     }
@@ -191,31 +190,30 @@ impl Reporter {
         // store does not answer is said by whoever follows it.
         let _ = write(store, Key::new(Kind::Edge, Label::from_name(edge).as_str()), report).await;
     }
+}
 
-    fn warn_of_news(&self, report: &Report) {
-        let last = self.last.as_ref();
-        let said = |reasons: &[Reason]| reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        for (id, reasons) in &report.refused {
-            if last.is_none_or(|last| last.refused.get(id) != Some(reasons)) {
-                warn!("the proxy refused {id} and keeps what it has: {}", said(reasons));
-            }
+fn warn_of_news(last: Option<&Report>, report: &Report) {
+    let said = |reasons: &[Reason]| reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    for (id, reasons) in &report.refused {
+        if last.is_none_or(|last| last.refused.get(id) != Some(reasons)) {
+            warn!("the proxy refused {id} and keeps what it has: {}", said(reasons));
         }
-        for (what, reasons) in &report.rejected {
-            if last.is_none_or(|last| last.rejected.get(what) != Some(reasons)) {
-                warn!("the proxy refused {what} and does without it: {}", said(reasons));
-            }
+    }
+    for (what, reasons) in &report.rejected {
+        if last.is_none_or(|last| last.rejected.get(what) != Some(reasons)) {
+            warn!("the proxy refused {what} and does without it: {}", said(reasons));
         }
-        let edge = report.edge.as_ref().map_or("of before", |edge| edge.name.as_str());
-        for (field, without) in &report.without {
-            if last.is_none_or(|last| last.without.get(field) != Some(without)) {
-                warn!("the edge {edge} does not know '{field}': {without}");
-            }
+    }
+    let edge = report.edge.as_ref().map_or("of before", |edge| edge.name.as_str());
+    for (field, without) in &report.without {
+        if last.is_none_or(|last| last.without.get(field) != Some(without)) {
+            warn!("the edge {edge} does not know '{field}': {without}");
         }
-        if let Some(HeldRemoval { apps, of }) = &report.held
-            && last.is_none_or(|last| last.held != report.held)
-        {
-            warn!("{} of {of} apps are gone from the store; the proxy keeps them until 'karman publish --accept'", apps.len());
-        }
+    }
+    if let Some(HeldRemoval { apps, of }) = &report.held
+        && last.is_none_or(|last| last.held != report.held)
+    {
+        warn!("{} of {of} apps are gone from the store; the proxy keeps them until 'karman publish --accept'", apps.len());
     }
 }
 
