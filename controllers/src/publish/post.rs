@@ -44,7 +44,7 @@ pub struct Post {
     trouble: Option<Trouble>,
     retry_after: Duration,
     changed_at: Option<Instant>,
-    confirmed_at: Option<Instant>,
+    asked_at: Option<Instant>,
     confirming: Option<Confirming>,
 }
 
@@ -68,7 +68,7 @@ impl Post {
             trouble: None,
             retry_after: RETRY_MIN,
             changed_at: None,
-            confirmed_at: None,
+            asked_at: None,
             confirming: None,
         }
     }
@@ -160,8 +160,9 @@ impl Post {
 
     fn ask_to_confirm(&mut self) {
         let within = |at: Option<Instant>, span| at.is_some_and(|at| at.elapsed() < span);
-        let is_early = within(self.changed_at, CONFIRM_EVERY) && within(self.confirmed_at, CONFIRM_AT_LATEST);
+        let is_early = within(self.changed_at, CONFIRM_EVERY) && within(self.asked_at, CONFIRM_AT_LATEST);
         if self.trouble.is_none() && !is_early && self.confirming.is_none() {
+            self.asked_at = Some(Instant::now());
             let answer = tokio::spawn(self.edge.confirm());
             self.confirming = Some(Confirming { stamps: self.edge.stamps(), answer });
         }
@@ -170,10 +171,7 @@ impl Post {
     async fn confirmed(&mut self, answer: Result<Vec<DocumentName>, Trouble>) {
         let asked = self.confirming.take().map(|confirming| confirming.stamps);
         match answer {
-            Ok(differs) if differs.is_empty() => {
-                self.confirmed_at = Some(Instant::now());
-                self.report_edge().await;
-            }
+            Ok(differs) if differs.is_empty() => self.report_edge().await,
             // What it has now is newer than what it was asked about.
             Ok(_) if asked.is_some_and(|asked| asked != self.edge.stamps()) => {}
             Ok(differs) => {
