@@ -8,12 +8,16 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{Key, Reading, Seen, StoreError};
 
 /// Changes that come together are taken together: one deploy is several entries.
 const COALESCE: Duration = Duration::from_millis(15);
+/// The same while changes keep coming: fewer batches leave more of the machine to the requests.
+const COALESCE_STREAM: Duration = Duration::from_millis(25);
+/// Changes keep coming where the ones before are no older than this.
+const STREAM: Duration = Duration::from_millis(250);
 
 /// What is new in a store.
 #[derive(Debug, Default)]
@@ -28,6 +32,8 @@ pub struct News {
 /// The end that is asked for news. Its task ends when it is dropped.
 pub struct Follow {
     shared: Arc<Shared>,
+    /// When news was given last.
+    given_at: Option<Instant>,
     _task: Task,
 }
 
@@ -59,7 +65,7 @@ impl Follow {
     pub(super) fn fed_by<F: Future<Output = ()> + Send + 'static>(feeding: impl FnOnce(Feed) -> F) -> Self {
         let shared = Arc::new(Shared::default());
         let task = Task::spawn(feeding(Feed { shared: Arc::clone(&shared) }));
-        Self { shared, _task: task }
+        Self { shared, given_at: None, _task: task }
     }
 
     /// Waits for news and for what comes with it. Nothing is lost when the wait is given up. An error
@@ -78,7 +84,9 @@ impl Follow {
             }
             self.shared.arrived.notified().await;
         }
-        sleep(COALESCE).await;
+        let is_stream = self.given_at.is_some_and(|given| given.elapsed() < STREAM);
+        sleep(if is_stream { COALESCE_STREAM } else { COALESCE }).await;
+        self.given_at = Some(Instant::now());
         let mut waiting = self.shared.waiting();
         waiting.told = None;
         Ok(waiting.news.take().unwrap_or_default())
