@@ -180,6 +180,7 @@ impl Content {
             Kind::App => {
                 let plan = take_plan(&mut node, &mut reasons);
                 check_app(&node, &mut reasons);
+                node.shrink_to_fit();
                 Some(Self::App(AppFile { plan, fields: node }))
             }
             Kind::State => StateFile::read(&At::root(&node), &mut reasons).map(Self::State),

@@ -14,6 +14,23 @@ impl<'de> Deserialize<'de> for Node {
     }
 }
 
+impl Node {
+    /// Gives back the room that was left for more, for a tree that is kept.
+    pub fn shrink_to_fit(&mut self) {
+        match &mut self.value {
+            Value::List(items) => {
+                items.shrink_to_fit();
+                items.iter_mut().for_each(Self::shrink_to_fit);
+            }
+            Value::Map(entries) => {
+                entries.shrink_to_fit();
+                entries.iter_mut().for_each(|(_, node)| node.shrink_to_fit());
+            }
+            _ => {}
+        }
+    }
+}
+
 impl From<String> for Key {
     fn from(name: String) -> Self {
         Self { name, place: None }
