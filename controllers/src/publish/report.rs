@@ -171,8 +171,8 @@ impl Reporter {
         if can_wait && self.due_at().is_some_and(|due| Instant::now() < due) {
             return false;
         }
-        self.tried_at = Some(Instant::now());
         self.unwritten = write(store, self.label.report_key(), &report).await.is_err();
+        self.tried_at = Some(Instant::now());
         // Who reads of it in the log finds it in the store.
         if is_news {
             warn_of_news(before.as_ref(), &report);

@@ -1,14 +1,20 @@
 //! What is sent to a proxy, and what is kept from it, as tables.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use karman_contract::app::App;
 use karman_contract::document::{AppsDocument, Stamp, from_json};
 use karman_contract::read::Reason;
+use tokio::time::sleep_until;
 
 use super::decide::{Has, Held, Items, Plan, decide};
 use super::exceptions::Exceptions;
 use super::known::Known;
+use super::report::{Report, Reporter};
+use super::target::Label;
+use crate::store::Directory;
 
 /// Apps by their ids; a digit after the id makes another version of it.
 fn apps(words: &str) -> Items<App> {
@@ -102,4 +108,37 @@ fn a_doubted_removal_holds_back_nothing_else() {
     assert_eq!(exceptions.removal(), None);
     let nothing = Items::<App>::default();
     assert!(!exceptions.hold_removal(&apps("a"), &nothing));
+}
+
+#[tokio::test]
+async fn a_report_that_says_only_how_far_the_store_is_can_wait() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Directory::new(dir.path());
+    store.make_folders().unwrap();
+    let label = Label::from_name("edge");
+    let report = |generation, problem: Option<&str>| Report {
+        at: Timestamp::now(),
+        at_socket: "admin.sock".to_owned(),
+        edge: None,
+        store: stamp(5, generation),
+        up_to_date: problem.is_none(),
+        problem: problem.map(str::to_owned),
+        mistakes: Vec::new(),
+        refused: BTreeMap::new(),
+        held: None,
+        rejected: BTreeMap::new(),
+        without: BTreeMap::new(),
+    };
+    let mut reporter = Reporter::new(label.clone());
+    for (generation, problem, stands) in
+        [(1, None, 1), (2, None, 1), (3, Some("no"), 3), (4, Some("no"), 4), (5, None, 5), (6, None, 5)]
+    {
+        reporter.report(&store, report(generation, problem)).await;
+        let found = Report::read_all(&store).await.unwrap().remove(&label).unwrap();
+        assert_eq!(found.store.generation, stands, "{generation}");
+        assert_eq!(reporter.due_at().is_some(), stands < generation, "{generation}");
+    }
+    sleep_until(reporter.due_at().unwrap()).await;
+    assert!(reporter.report(&store, report(6, None)).await, "and comes in its time");
+    assert_eq!(Report::read_all(&store).await.unwrap()[&label].store.generation, 6);
 }

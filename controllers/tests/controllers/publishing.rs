@@ -135,6 +135,8 @@ fn a_mass_removal_waits_for_a_word_and_holds_back_nothing_else() {
     edge.publisher().wait_for("9 of 12 apps are gone from the store");
     edge.write("apps/new.yaml", "hosts: [new.test]\n");
     wait_until("the new app is live, and the others are still there", || edge.apps().len() == 13);
+    // A word is for what the report says, which comes after what it tells of.
+    wait_until("that is reported", || edge.report()["store"]["generation"] == edge.stamp("apps").1);
     let status = edge.karman(&["status"]);
     assert!(status.stdout.contains("9 of 12 apps are gone from the store, and the proxy keeps them"), "{}", status.stdout);
     assert!(edge.karman(&["apps"]).stdout.contains("! gone from the store"));
