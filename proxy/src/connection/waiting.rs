@@ -21,6 +21,9 @@ pub struct Fault {
 pub const BODY_TOO_SLOW: Fault = Fault { code: Code::RequestTimeout, why: "a body that came too slowly" };
 pub(super) const ANSWER_TOO_SLOW: Fault = Fault { code: Code::RequestTimeout, why: "an answer that was taken too slowly" };
 
+/// Rests end at such steps of the clock, those of many clients together: to wake a thread costs more than to look.
+const REST_STEP_MILLIS: u64 = 25;
+
 /// One direction of a connection.
 pub(super) struct Waiting {
     /// `None`: as slow as it likes.
@@ -59,7 +62,10 @@ impl Waiting {
         let pause = self.pause(most);
         let rest = self.rest.get_or_insert_with(|| Box::pin(sleep_until(Instant::now())));
         if !self.is_resting {
-            rest.as_mut().reset(Instant::now() + pause.mul_f64(fastrand::f64().midpoint(1.0)));
+            let millis = pause.mul_f64(fastrand::f64().midpoint(1.0)).as_millis();
+            let now = clock::millis();
+            let until = now.saturating_add(u64::try_from(millis).unwrap_or(u64::MAX / 2)).next_multiple_of(REST_STEP_MILLIS);
+            rest.as_mut().reset(Instant::now() + Duration::from_millis(until - now));
             self.is_resting = true;
         }
         ready!(rest.as_mut().poll(cx));
