@@ -194,6 +194,31 @@ fn a_field_of_tomorrow_stops_no_app_at_an_older_proxy() {
 }
 
 #[test]
+fn an_app_with_a_field_of_tomorrow_that_matters_keeps_its_last_good_version() {
+    for age in [Age::Old, Age::Today] {
+        let (mut edge, address) = edge(age, Age::Tomorrow);
+        edge.write("apps/a.yaml", &app("a.test", address, "limits: {queue: 8}\n"));
+        edge.write("apps/b.yaml", &app("b.test", address, "limits: {strict: 1}\n"));
+        edge.start_publisher();
+        edge.publisher().wait_for("refused b and keeps what it has: apps.b.limits.strict: this proxy does not know the field");
+        edge.wait_for_app("a", "/limits/queue", 8);
+        edge.write("apps/a.yaml", &app("a.test", address, "limits: {queue: 9, strict: 1}\n"));
+        edge.publisher().wait_for("refused a and keeps what it has");
+        edge.write("apps/c.yaml", &app("c.test", address, ""));
+        let has = |edge: &Edge, id: &str| edge.apps().iter().any(|app| app == id);
+        wait_until("the others go through", || has(&edge, "c"));
+        assert!(!has(&edge, "b"), "it has no good version there");
+        assert_eq!(edge.app("a", "/limits/queue"), 8);
+        assert!(edge.karman(&["status"]).stdout.contains("apps.a.limits.strict"));
+
+        edge.proxy_program = Age::Tomorrow.program("karman-proxy");
+        edge.start_proxy();
+        edge.wait_for_app("a", "/limits/queue", 9);
+        wait_until("all are there", || has(&edge, "b"));
+    }
+}
+
+#[test]
 fn a_proxy_of_tomorrow_is_kept_by_a_publisher_of_today() {
     let (mut edge, address) = edge(Age::Tomorrow, Age::Today);
     edge.start_publisher();

@@ -31,20 +31,23 @@ build_old() {
     build "$1"
 }
 
-# The contract of today and one limit more, added as the contract's pages say that a field is added.
+# The contract of today and two limits more, one of which does no harm where it is missing, added as the contract's pages say that a field is added.
 build_tomorrow() {
     echo "skew: building the programs of tomorrow"
     local source=$BUILDS/tomorrow/source
     mkdir -p "$source"
     git ls-files -z | tar -c --null --ignore-failed-read -T - | tar -x -C "$source"
     sed -i \
-        -e 's/^    pub sockets_per_second_per_client: u32,/&\n    #[serde(skip_serializing_if = "is_zero")]\n    pub tomorrow: u32,/' \
-        -e 's/^            sockets_per_second_per_client: 0,/&\n            tomorrow: 0,/' \
-        -e 's/^        let sockets_per_second_per_client = count(.*/&\n        let tomorrow = count("tomorrow", 0);/' \
-        -e 's/^            sockets_per_second_per_client: sockets_per_second_per_client?,/&\n            tomorrow: tomorrow?,/' \
+        -e 's/^    pub sockets_per_second_per_client: u32,/&\n    #[serde(skip_serializing_if = "is_zero")]\n    pub tomorrow: u32,\n    #[serde(skip_serializing_if = "is_zero")]\n    pub strict: u32,/' \
+        -e 's/^            sockets_per_second_per_client: 0,/&\n            tomorrow: 0,\n            strict: 0,/' \
+        -e 's/^        let sockets_per_second_per_client = count(.*/&\n        let tomorrow = count("tomorrow", 0);\n        let strict = count("strict", 0);/' \
+        -e 's/^            sockets_per_second_per_client: sockets_per_second_per_client?,/&\n            tomorrow: tomorrow?,\n            strict: strict?,/' \
         -e '$a\\nfn is_zero(number: \&u32) -> bool {\n    *number == 0\n}' \
         "$source/proxy/contract/src/app/terms.rs"
-    sed -i 's/^pub const LATER: &\[&str\] = &\[/&"apps.*.limits.tomorrow", /' "$source/proxy/contract/src/fields.rs"
+    sed -i \
+        -e 's/^pub const LATER: &\[&str\] = &\[/&"apps.*.limits.tomorrow", "apps.*.limits.strict", /' \
+        -e 's/^pub const HARMLESS: &\[&str\] = &\[/&"apps.*.limits.tomorrow", /' \
+        "$source/proxy/contract/src/fields.rs"
     build tomorrow
 }
 

@@ -250,6 +250,14 @@ impl Edge {
             self.know_what_is_kept(wanted, accept).await?;
             let apps = self.exceptions.apply(&wanted.apps, &self.apps.items());
             self.apps_without.look(&self.known, &apps);
+            let mattering = self.apps_without.mattering();
+            if !mattering.is_empty() {
+                // What the proxy has must be known before anything is left as it is there.
+                self.read_apps().await?;
+                if self.exceptions.refuse(&apps, &mattering) {
+                    continue;
+                }
+            }
             let (content, how) = (apps.clone().into(), (&self.known, accept));
             let refusal = match send(&self.admin, &mut self.apps, &content, (&mut self.stamp, &self.ledger), how).await {
                 Ok(change) => return Ok(change),

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 
 use karman_contract::document::Item;
+use karman_contract::fields;
+use karman_contract::read::Reason;
 use serde::{Deserialize, Serialize};
 
 use super::known::Known;
@@ -53,6 +55,16 @@ impl<I: Item> LeftOut<I> {
         }
         self.by_field = by_field(&self.missing);
         self.items = items.clone();
+    }
+
+    /// Why each item that is not what it should be without a field should not be sent without it.
+    pub fn mattering(&self) -> Vec<Reason> {
+        let fields = self.missing.iter().flat_map(|(key, fields)| fields.iter().map(move |field| (key, field)));
+        let reason = |(key, field): (&I::Key, &String)| {
+            let why = "this proxy does not know the field, and it is not harmless to go without: upgrade the proxy".to_owned();
+            Reason { at: field.replacen('*', &key.to_string(), 1), why, place: None }
+        };
+        fields.filter(|(_, field)| !fields::is_harmless(field)).map(reason).collect()
     }
 
     pub fn by_field(&self) -> &BTreeMap<String, Without> {

@@ -61,6 +61,16 @@ pub const FIRST: &[&str] = &[
 /// a document that does not use it is the same for the programs of before, whichever side they are on.
 pub const LATER: &[&str] = &[];
 
+/// Fields without which, and without those below them, an app is still what it should be: what people read, and what only
+/// makes it faster or gentler. An app that uses another one which its proxy does not know keeps its last good version there.
+pub const HARMLESS: &[&str] = &["apps.*.note", "apps.*.pages", "apps.*.sockjs.info", "apps.*.warm_seconds"];
+
+/// Whether a proxy that does not know this field may be sent the app without it.
+pub fn is_harmless(path: &str) -> bool {
+    let is_below = |field: &str| path.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    HARMLESS.iter().any(|field| is_below(field))
+}
+
 /// All fields that this package reads.
 pub fn all() -> impl Iterator<Item = &'static str> {
     FIRST.iter().chain(LATER).copied()

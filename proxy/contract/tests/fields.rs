@@ -59,6 +59,16 @@ fn every_field_that_is_read_is_listed_and_no_other() {
     assert_eq!(fields::all().count(), listed.len(), "no field stands there twice");
 }
 
+#[test]
+fn what_is_harmless_is_a_field_of_apps_or_above_one() {
+    for harmless in fields::HARMLESS {
+        assert!(harmless.starts_with("apps.*.") && fields::all().any(|field| field.starts_with(harmless)), "{harmless}");
+    }
+    for (path, wanted) in [("apps.*.note", true), ("apps.*.note.by", true), ("apps.*.notes", false), ("apps.*.deny", false)] {
+        assert_eq!(fields::is_harmless(path), wanted, "{path}");
+    }
+}
+
 /// The fields without fields of their own that a reader of `D` knows, by their paths.
 fn leaves<D: Read>(full: &Value) -> BTreeSet<String> {
     D::read_json(full.to_string().as_bytes()).unwrap_or_else(|why| panic!("{full} is read: {:?}", reasons(why)));

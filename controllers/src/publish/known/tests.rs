@@ -80,6 +80,21 @@ fn an_app_goes_without_what_its_proxy_does_not_know() {
 }
 
 #[test]
+fn an_app_that_is_not_what_it_should_be_without_a_field_is_named() {
+    for (unknown, wanted) in [
+        (&["apps.*.note"][..], &[][..]),
+        (&["apps.*.deny"], &["apps.a.deny"]),
+        (&["apps.*.note.by", "apps.*.deny.*.until"], &[]),
+        (&["apps.*.note", "apps.*.instances.*.address"], &["apps.a.instances.*.address"]),
+    ] {
+        let mut left_out = LeftOut::<App>::default();
+        left_out.look(&without(unknown), &content(apps()).items);
+        let found: Vec<_> = left_out.mattering().into_iter().map(|reason| reason.at).collect();
+        assert_eq!(found, wanted, "{unknown:?}");
+    }
+}
+
+#[test]
 fn what_stands_beside_the_items_is_left_out_too() {
     let (document, known) = (certificates(), without(&["challenges", "certificates.*.names"]));
     let whole = content(document.clone());
