@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::contender::{Karman, beside};
 use etcd::Etcd;
+use rustix::process::{Pid, Signal, kill_process};
 
 /// A store that ends with the run.
 #[derive(Debug)]
@@ -80,6 +81,19 @@ impl Publisher {
         command.args(["publish", "--store", &store.place(), "--socket"]).arg(karman.socket());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command.spawn().map(Self)
+    }
+
+    /// Stands still until [`Self::resume`], while its store goes on.
+    pub(crate) fn pause(&self) -> io::Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    pub(crate) fn resume(&self) -> io::Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> io::Result<()> {
+        Ok(kill_process(Pid::from_child(&self.0), signal)?)
     }
 
     pub(crate) fn pid(&self) -> u32 {
