@@ -27,15 +27,18 @@ pub(crate) const SCENARIO: Scenario = Scenario {
         ("silent connections", SLOWLY),
         ("slow heads", SLOWLY),
         ("slow bodies", SLOWLY),
-        ("slow chunks", SLOWLY),
+        ("slow chunks", CHUNKS),
         ("garbage", REFUSED),
         ("bad heads", REFUSED),
         ("strange hosts", REFUSED),
     ],
 };
 
-const SLOWLY: &str = "a bystander's request costs more CPU by itself, see 'http' and the rows at rest; what one that is slow costs and \
-                      holds was not broken down. Next: what a connection keeps before its head is whole";
+const SLOWLY: &str = "a bystander's request costs more CPU by itself, see 'http' and the rows at rest; a slow client is looked at after each \
+                      of its rests, at least once a second, and a thread is woken for that. Next: what a connection keeps before its head \
+                      is whole";
+const CHUNKS: &str = "a body in chunks may be one side of a conversation: its app gets it as it comes, through pingora's buffers and on a \
+                      connection of its own. Next: fewer of those buffers while little comes";
 const REFUSED: &str = "a bystander's request costs more CPU by itself, see 'http' and the rows at rest; what a refusal costs was not \
                        broken down: it writes a page, and waits until the client has read it. Next: count its system calls";
 
