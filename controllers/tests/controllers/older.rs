@@ -64,31 +64,31 @@ impl Older {
 #[test]
 fn what_a_proxy_does_not_know_is_left_out_and_said_and_stops_nobody() {
     let mut edge = Edge::with(&[
-        ("apps/a.yaml", "hosts: [a.test]\nlimits: {queue: 7}\ndeny: [{net: 10.0.0.0/8}]\n"),
+        ("apps/a.yaml", "hosts: [a.test]\nwarm_seconds: 7\nnote: {by: ci}\n"),
         ("apps/b.yaml", "hosts: [b.test]\n"),
     ]);
-    let mut older = Older::without(&["apps.*.deny", "apps.*.limits.queue"]);
+    let mut older = Older::without(&["apps.*.note", "apps.*.warm_seconds"]);
     let calls = listen(&edge.socket(), move |call| older.answer(call));
     edge.start_publisher();
     let whole = next_change(&calls);
     assert_eq!(whole.what, "PUT /v1/apps");
     assert_eq!(whole.body["apps"]["a"]["limits"]["sockets"], 20_000, "all that it knows is there");
-    edge.publisher().wait_for("the edge lone does not know 'apps.*.deny': it serves 1 without it (a)");
-    edge.publisher().wait_for("the edge lone does not know 'apps.*.limits.queue': it serves 2 without it (a, b)");
+    edge.publisher().wait_for("the edge lone does not know 'apps.*.note': it serves 1 without it (a)");
+    edge.publisher().wait_for("the edge lone does not know 'apps.*.warm_seconds': it serves 2 without it (a, b)");
     edge.wait_until_live();
     assert_eq!(edge.report()["refused"], json!({}));
     let text = edge.karman(&["status"]).stdout;
-    assert!(text.contains("the edge lone does not know 'apps.*.deny': it serves 1 without it (a)"), "{text}");
+    assert!(text.contains("the edge lone does not know 'apps.*.note': it serves 1 without it (a)"), "{text}");
     assert!(text.contains("live, but for what is below"), "{text}");
 
-    edge.write("apps/b.yaml", "hosts: [b.test]\nwarm_seconds: 3\n");
+    edge.write("apps/b.yaml", "hosts: [b.test]\nlimits: {queue: 3}\n");
     let delta = next_change(&calls);
-    assert_eq!((delta.what.as_str(), &delta.body["put"]["b"]["warm_seconds"]), ("PATCH /v1/apps", &json!(3)));
+    assert_eq!((delta.what.as_str(), &delta.body["put"]["b"]["limits"]["queue"]), ("PATCH /v1/apps", &json!(3)));
 
     // What it was sent is known again, by the hash of that.
     edge.kill_publisher();
     edge.start_publisher();
-    edge.publisher().wait_for("the edge lone does not know 'apps.*.deny'");
+    edge.publisher().wait_for("the edge lone does not know 'apps.*.note'");
     let confirmed = || calls.try_iter().any(|call| call.what == "POST /v1/confirm" && call.body["apps"].is_object());
     wait_until("it is confirmed", confirmed);
     edge.write("apps/c.yaml", "hosts: [c.test]\n");
@@ -96,6 +96,28 @@ fn what_a_proxy_does_not_know_is_left_out_and_said_and_stops_nobody() {
     assert_eq!(delta.what, "PATCH /v1/apps");
     assert_eq!(delta.body["put"].as_object().unwrap().keys().collect::<Vec<_>>(), ["c"]);
     assert!(!edge.publisher().said().contains("repairing"), "{}", edge.publisher().said());
+}
+
+#[test]
+fn an_app_with_a_field_that_matters_and_is_not_known_stays_as_its_proxy_has_it() {
+    let mut edge =
+        Edge::with(&[("apps/a.yaml", "hosts: [a.test]\ndeny: [{net: 10.0.0.0/8}]\n"), ("apps/b.yaml", "hosts: [b.test]\n")]);
+    let mut older = Older::without(&["apps.*.deny"]);
+    let calls = listen(&edge.socket(), move |call| older.answer(call));
+    edge.start_publisher();
+    edge.publisher().wait_for("refused a and keeps what it has: apps.a.deny: this proxy does not know the field");
+    let whole = next_change(&calls);
+    assert_eq!(whole.body["apps"].as_object().unwrap().keys().collect::<Vec<_>>(), ["b"], "it has no good version of the other");
+
+    edge.write("apps/a.yaml", "hosts: [a.test]\n");
+    let delta = next_change(&calls);
+    assert_eq!(delta.body["put"].as_object().unwrap().keys().collect::<Vec<_>>(), ["a"]);
+    edge.write("apps/a.yaml", "hosts: [a.test, www.a.test]\ndeny: [{net: 10.0.0.0/8}]\n");
+    wait_until("it is named", || !edge.report()["refused"]["a"].is_null());
+    edge.write("apps/b.yaml", "hosts: [b.test]\nwarm_seconds: 3\n");
+    let delta = next_change(&calls);
+    assert_eq!(delta.body["put"].as_object().unwrap().keys().collect::<Vec<_>>(), ["b"]);
+    assert!(edge.karman(&["status"]).stdout.contains("apps.a.deny"));
 }
 
 #[test]
