@@ -47,6 +47,7 @@ pub async fn run(store: Arc<dyn Store>, sealing: Sealing) -> Result<(), Failure>
             Ok(Leased::Ours(lease)) => {
                 let lease = Arc::new(lease);
                 is_told = false;
+                info!("this one works on the certificates of {}", store.place());
                 let mut controller = Controller::new(Arc::clone(&store), Arc::clone(&lease), Arc::clone(&sealing));
                 tokio::select! {
                     worked = controller.work() => worked?,

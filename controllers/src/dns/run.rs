@@ -96,7 +96,11 @@ pub async fn watch(store: &Place, asked: &Asked) -> Result<(), Failure> {
     let mut stands_by = false;
     loop {
         match store.lease(LEASE).await? {
-            Leased::Ours(lease) => keep(&store, &lease, asked).await?,
+            Leased::Ours(lease) => {
+                stands_by = false;
+                info!("this one keeps the records");
+                keep(&store, &lease, asked).await?;
+            }
             Leased::Theirs(holder) if !stands_by => {
                 stands_by = true;
                 info!("{} keeps the records; standing by", holder.unwrap_or_else(|| "another process".to_owned()));

@@ -53,6 +53,7 @@ async fn tend_under_lease(store: &dyn Store, sealing: &Sealing, is_told: &mut bo
         Err(error) => return warn!("{error}"),
     };
     *is_told = false;
+    info!("this one works on the keys of {}", store.place());
     loop {
         let mut next = Timestamp::now() + LOOK_EVERY;
         for list in Use::ALL {

@@ -63,6 +63,8 @@ fn one_that_stood_by_goes_on_where_the_first_was_killed() {
     let _answerer = Answerer::start(own_address(HTTP), platform.data("keys"));
     platform.settings(&relay.settings());
     let mut first = platform.start_one("controller-0");
+    // Else the other one may be the first to ask for the lease.
+    first.wait_for("this one works on the certificates");
     let mut killed = 0;
     // Not after every request, since a turn of the lease takes up to two seconds.
     for after in (1..REQUESTS_MAX).step_by(2) {
