@@ -32,6 +32,16 @@ impl Framing {
         }
     }
 
+    /// Whether all that came of a chunked body is whole chunks.
+    pub fn is_between_chunks(&self) -> bool {
+        matches!(self, Self::Chunked(chunks) if chunks.is_between())
+    }
+
+    /// Whether a chunk has come in part.
+    pub fn is_within_chunk(&self) -> bool {
+        matches!(self, Self::Chunked(chunks) if !chunks.is_between())
+    }
+
     /// How many bytes may be read at once, of `room`, without reading more than belongs to the message.
     /// Of chunks that is not known before they are read.
     pub fn room(&self, room: usize) -> usize {

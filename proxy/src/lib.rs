@@ -22,6 +22,7 @@ pub mod handover;
 pub mod head;
 pub mod headers;
 pub mod health;
+pub mod hearing;
 pub mod http_server;
 pub mod info;
 pub mod kept;

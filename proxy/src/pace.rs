@@ -7,8 +7,8 @@ use std::time::Duration;
 
 /// The longest that a slow client is left alone between two looks at a body, which its app may use as it comes.
 pub const PAUSE_MAX: Duration = Duration::from_millis(200);
-/// The same of what is nobody's request yet.
-pub const PAUSE_MAX_BEFORE: Duration = Duration::from_millis(1_000);
+/// The same of what nobody can use yet: it is no request, or no whole chunk.
+pub const PAUSE_MAX_UNUSABLE: Duration = Duration::from_millis(1_000);
 /// Of what it spent of its patience.
 const PAUSE_SHARE: u32 = 2;
 
@@ -64,7 +64,14 @@ impl Pace {
     /// How long a client that lives on its patience is left alone before the next look: a share of what it spent, so that
     /// nobody waits much longer than he let us wait, and who keeps the rate never does.
     pub fn pause(&self) -> Duration {
-        self.slowest.grace.saturating_sub(self.left) / PAUSE_SHARE
+        let pause = self.slowest.grace.saturating_sub(self.left) / PAUSE_SHARE;
+        // As fine as timers are.
+        if pause < Duration::from_millis(1) { Duration::ZERO } else { pause }
+    }
+
+    /// Whether the other side lives on its patience.
+    pub fn is_slow(&self) -> bool {
+        !self.pause().is_zero()
     }
 
     /// How much patience there is while we do not wait.

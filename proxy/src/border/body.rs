@@ -1,42 +1,52 @@
 //! The beginning of a body: while it comes slowly its request is nobody's, and costs what an unfinished head does.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use karman_contract::code::Code;
 use tokio::time::timeout;
 
 use crate::connection::{BODY_TOO_SLOW, Connection};
-use crate::framing::Framing;
 use crate::head::{Head, Refusal};
+use crate::hearing::{Heard, Next};
 
 const TOO_SLOW: Refusal = Refusal::new(BODY_TOO_SLOW.code, BODY_TOO_SLOW.why);
 const CUT_OFF: Refusal = Refusal::new(Code::BadRequest, "a body that ends in the middle");
 
-/// So much of a body and the request goes on, however slowly it came.
-const HEARD_BYTES: u64 = 4_096;
-/// After this time a request goes on with the next piece of its body, if its client keeps the rate.
-const HEARING: Duration = Duration::from_millis(100);
-
-/// Waits for the beginning of a body whose length was told: all of a small one. A body in chunks may be the one side of a
-/// conversation, and one that its client holds back comes when the app has asked for it: neither is waited for.
+/// Waits for the beginning of a body. One that its client holds back comes when the app has asked for it.
 pub(super) async fn hear(connection: &mut Connection, head: &Head) -> Result<(), Refusal> {
-    let Framing::Length(length) = head.framing else { return Ok(()) };
-    if head.waits_for_leave {
+    if head.framing.is_done() || head.waits_for_leave {
         return Ok(());
     }
-    let wanted = length.min(HEARD_BYTES);
+    let (mut framing, mut read) = (head.framing.clone(), head.place.end);
     let since = Instant::now();
     connection.start_body();
     loop {
-        let heard = connection.ahead().len().saturating_sub(head.place.end);
+        let come = connection.ahead().get(read..).unwrap_or_default();
+        read += framing.take(come).map_err(|bad| Refusal::new(Code::BadRequest, bad.0))?;
         let (patience, is_slow) = connection.patience();
-        if heard as u64 >= wanted || (heard > 0 && !is_slow && since.elapsed() >= HEARING) {
-            return Ok(());
-        }
-        match timeout(patience, connection.read_ahead()).await {
-            Ok(Ok(true)) => {}
-            Ok(Ok(false) | Err(_)) => return Err(CUT_OFF),
-            Err(_) => return Err(TOO_SLOW),
+        let heard = Heard {
+            bytes: read - head.place.end,
+            is_whole: framing.is_done(),
+            is_in_pieces: framing.is_between_chunks(),
+            since: since.elapsed(),
+            patience,
+            is_slow,
+        };
+        let next = heard.next();
+        let time = match next {
+            Next::GoOn => return Ok(()),
+            Next::WaitAndGoOn(time) | Next::WaitAndRefuse(time) => time,
+        };
+        let more = match timeout(time, connection.read_ahead()).await {
+            Ok(read) => Some(read),
+            // It may have said something while it was left alone.
+            Err(_) => connection.look_ahead(),
+        };
+        match (more, next) {
+            (Some(Ok(true)), _) => {}
+            (Some(Ok(false) | Err(_)), _) => return Err(CUT_OFF),
+            (None, Next::WaitAndRefuse(_)) => return Err(TOO_SLOW),
+            (None, _) => return Ok(()),
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use super::{Connection, Fault};
 use crate::framing::Framing;
-use crate::pace::{PAUSE_MAX, PAUSE_MAX_BEFORE, Pace};
+use crate::pace::{PAUSE_MAX, PAUSE_MAX_UNUSABLE, Pace};
 
 /// Read at once when a head is awaited: most fit. It stands on the stack, so that waiting costs no memory.
 const READ_BYTES: usize = 4_096;
@@ -38,6 +38,14 @@ impl Connection {
         poll_fn(|cx| self.poll_more(cx)).await
     }
 
+    /// Reads what has come by now, to the end of [`Self::ahead`], its client's rest over or not. `None`: nothing has.
+    pub fn look_ahead(&mut self) -> Option<io::Result<bool>> {
+        let before = self.ahead.len();
+        let Poll::Ready(read) = self.poll_ahead(&mut Context::from_waker(Waker::noop())) else { return None };
+        self.reading.moved(self.ahead.len() - before);
+        Some(read)
+    }
+
     /// The body of a message begins, whose head is still ahead.
     pub fn start_body(&mut self) {
         self.reading.start();
@@ -59,7 +67,7 @@ impl Connection {
 
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let before = self.ahead.len();
-        let Poll::Ready(read) = self.poll_rested(cx, PAUSE_MAX_BEFORE, Self::poll_ahead) else {
+        let Poll::Ready(read) = self.poll_rested(cx, PAUSE_MAX_UNUSABLE, Self::poll_ahead) else {
             self.reading.too_slow_at();
             return Poll::Pending;
         };
@@ -133,7 +141,8 @@ impl Connection {
         // By way of the stack: pages of pingora's 64 KiB that no byte of a body came into are never touched.
         let mut bytes = [const { MaybeUninit::uninit() }; BODY_READ_BYTES];
         let mut body = ReadBuf::uninit(bytes.get_mut(..room).unwrap_or_default());
-        ready!(self.poll_rested(cx, PAUSE_MAX, |this, cx| Pin::new(&mut this.stream).poll_read(cx, &mut body)))?;
+        let pause_max = if self.framing.is_within_chunk() { PAUSE_MAX_UNUSABLE } else { PAUSE_MAX };
+        ready!(self.poll_rested(cx, pause_max, |this, cx| Pin::new(&mut this.stream).poll_read(cx, &mut body)))?;
         let read = body.filled();
         self.reading.moved(read.len());
         let taken = take(&mut self.framing, &mut self.fault, read)?;

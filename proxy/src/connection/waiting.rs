@@ -8,7 +8,7 @@ use karman_contract::code::Code;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::clock;
-use crate::pace::{PAUSE_MAX, Pace};
+use crate::pace::Pace;
 
 /// Why a connection broke that the client had not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,18 +48,12 @@ impl Waiting {
 
     /// Whether the other side lives on its patience: then it is looked at after a rest, and not when something comes.
     pub(super) fn is_slow(&self) -> bool {
-        !self.pause(PAUSE_MAX).is_zero()
-    }
-
-    fn pause(&self, most: Duration) -> Duration {
-        let pause = self.pace.as_ref().map_or(Duration::ZERO, Pace::pause).min(most);
-        // As fine as timers are.
-        if pause < Duration::from_millis(1) { Duration::ZERO } else { pause }
+        self.pace.as_ref().is_some_and(Pace::is_slow)
     }
 
     /// Ready when a rest is over. How long one is differs, so that clients in step do not stay so.
     pub(super) fn poll_rest(&mut self, cx: &mut Context<'_>, most: Duration) -> Poll<()> {
-        let pause = self.pause(most);
+        let pause = self.pace.as_ref().map_or(Duration::ZERO, Pace::pause).min(most);
         let rest = self.rest.get_or_insert_with(|| Box::pin(sleep_until(Instant::now())));
         if !self.is_resting {
             let millis = pause.mul_f64(fastrand::f64().midpoint(1.0)).as_millis();

@@ -67,6 +67,11 @@ impl Chunks {
         self.state == State::Done
     }
 
+    /// Whether the next byte begins a chunk.
+    pub fn is_between(&self) -> bool {
+        self.state == State::default()
+    }
+
     /// How many of these bytes belong to the body, framing included.
     pub fn take(&mut self, bytes: &[u8]) -> Result<usize, BadChunk> {
         let mut at = 0;

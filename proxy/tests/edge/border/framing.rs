@@ -147,6 +147,9 @@ async fn a_body_that_breaks_off_never_ends_for_the_app() {
     let small = post("content-length: 10\r\n", "hel");
     let judged = border.judge("S13", Wants::refused(400, "bad-request"), async |edge| break_off(edge, small).await);
     assert_eq!(judged.await, Ok(()), "it was nobody's request yet");
+    let small = chunked("5\r\nhel");
+    let judged = border.judge("S13", Wants::refused(400, "bad-request"), async |edge| break_off(edge, small).await);
+    assert_eq!(judged.await, Ok(()), "nor was this");
     // One that had gone on is given up, as that of any client that leaves.
     let got = break_off(border.edge.http, chunked("5\r\nhello\r\n")).await;
     assert!(got.bytes.is_empty(), "S13: {got:?}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use karman_faults::Scripted;
+use karman_faults::{Scripted, read_message};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -55,14 +55,20 @@ async fn who_says_nothing_is_closed_without_a_word() {
 #[tokio::test]
 async fn a_body_keeps_to_a_rate() {
     let mut border = Border::start_with("limits: {body_pause_seconds: 1, body_bytes_per_second_min: 100}").await;
-    for head in ["content-length: 1000\r\n\r\n", "transfer-encoding: chunked\r\n\r\n3e8\r\n"] {
+    // Of what no app could use, it hears nothing; whole chunks are its own, until they come too slowly.
+    for (head, dripping, heard) in [
+        ("content-length: 1000\r\n\r\n", "y", 0),
+        ("transfer-encoding: chunked\r\n\r\n3e8\r\n", "y", 0),
+        ("transfer-encoding: chunked\r\n\r\n", "1\r\ny\r\n", 1),
+    ] {
         let begins = format!("POST /x HTTP/1.1\r\nhost: {HOST}\r\n{head}");
-        let judged = border.judge("L02", Wants::refused(408, "request-timeout"), async |edge| drip(edge, &begins, b"y").await);
+        let wants = Wants::refused(408, "request-timeout");
+        let judged = border.judge("L02", wants, async |edge| drip(edge, &begins, dripping.as_bytes()).await);
         assert_eq!(judged.await, Ok(()), "{head}");
+        assert_eq!(border.app.connections(), heard, "{head}");
     }
     let late: Vec<_> = border.edge.log().into_iter().filter(|line| line["status"] == 408).collect();
-    assert!(late.len() == 2 && late.iter().all(|line| line["why"] == "a body that came too slowly"), "{late:?}");
-    assert_eq!(border.app.connections(), 1, "and nothing at all of the one whose length was told");
+    assert!(late.len() == 3 && late.iter().all(|line| line["why"] == "a body that came too slowly"), "{late:?}");
     // 200 bytes a second are enough.
     let (mut reader, mut writer) = TcpStream::connect(border.edge.http).await.unwrap().into_split();
     writer
@@ -79,38 +85,78 @@ async fn a_body_keeps_to_a_rate() {
     border.be_served().await;
 }
 
-/// Far below the rate, and long before it is cut: each piece is at the app soon after it was sent.
+/// Below the rate or above it, and long before it is cut: each chunk is at the app soon after it was sent, the first too,
+/// and so is a chunk that comes byte by byte, once it is whole.
 #[tokio::test]
 async fn a_body_in_small_pieces_comes_through_as_it_is_sent() {
-    let arrived = Arc::new(AtomicUsize::new(0));
-    let counting = Arc::clone(&arrived);
-    let app = Scripted::start(move |_, mut stream, heads| {
-        let arrived = Arc::clone(&counting);
-        async move {
-            heads.read(&mut stream).await;
-            while let Ok(byte) = stream.read_u8().await {
-                arrived.fetch_add(usize::from(byte == b'y'), Relaxed);
+    for (bytes, in_bytes) in [(1, false), (100, false), (3, true)] {
+        let arrived = Arc::new(AtomicUsize::new(0));
+        let counting = Arc::clone(&arrived);
+        let app = Scripted::start(move |_, mut stream, heads| {
+            let arrived = Arc::clone(&counting);
+            async move {
+                heads.read(&mut stream).await;
+                while let Ok(byte) = stream.read_u8().await {
+                    arrived.fetch_add(usize::from(byte == b'y'), Relaxed);
+                }
             }
+        });
+        let edge = Edge::start().await;
+        edge.put_todos(&[("a", app.address)]).await;
+        let mut client = TcpStream::connect(edge.http).await.unwrap();
+        client.set_nodelay(true).unwrap();
+        let head = format!("POST /x HTTP/1.1\r\nhost: {HOST}\r\ntransfer-encoding: chunked\r\n\r\n");
+        client.write_all(head.as_bytes()).await.unwrap();
+        let chunk = format!("{bytes:x}\r\n{}\r\n", "y".repeat(bytes));
+        let mut slowest = Duration::ZERO;
+        for piece in 1..=20 {
+            for part in chunk.as_bytes().chunks(if in_bytes { 1 } else { chunk.len() }) {
+                client.write_all(part).await.unwrap();
+                if in_bytes {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+            let sent = Instant::now();
+            while arrived.load(Relaxed) < piece * bytes {
+                assert!(sent.elapsed() < SOON, "L02: piece {piece} arrives");
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            slowest = slowest.max(sent.elapsed());
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
-    });
-    let edge = Edge::start().await;
-    edge.put_todos(&[("a", app.address)]).await;
-    let mut client = TcpStream::connect(edge.http).await.unwrap();
-    let head = format!("POST /x HTTP/1.1\r\nhost: {HOST}\r\ntransfer-encoding: chunked\r\n\r\n");
-    client.write_all(head.as_bytes()).await.unwrap();
-    let mut slowest = Duration::ZERO;
-    for piece in 1..=20 {
-        let sent = Instant::now();
-        client.write_all(b"1\r\ny\r\n").await.unwrap();
-        while arrived.load(Relaxed) < piece {
-            assert!(sent.elapsed() < SOON, "L02: piece {piece} arrives");
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        slowest = slowest.max(sent.elapsed());
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        // At most 225 ms, or a second after it came in parts; and what a busy machine adds.
+        let bound = if in_bytes { 1_400 } else { 600 };
+        assert!(slowest < Duration::from_millis(bound), "L02: {slowest:?} for chunks of {bytes}");
     }
-    // A fifth of a second, and what a busy machine adds.
-    assert!(slowest < Duration::from_millis(600), "L02: {slowest:?}");
+}
+
+/// Whoever sends a part of a body and waits for what the app says to it does not drip.
+#[tokio::test]
+async fn who_sends_a_part_and_waits_hears_what_the_app_says_to_it() {
+    let app = Scripted::start(|_, mut stream, seen| async move {
+        seen.read(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    });
+    let mut border = Border::before(app, "").await;
+    for body in [
+        "content-length: 1000\r\n\r\npart of it",
+        "transfer-encoding: chunked\r\n\r\n3e8\r\npart of it",
+        "transfer-encoding: chunked\r\n\r\n5\r\nwhole\r\n",
+        "transfer-encoding: chunked\r\n\r\n",
+    ] {
+        let judged = border.judge("L02", Wants::served(401), async |edge| {
+            let mut client = TcpStream::connect(edge).await.unwrap();
+            let begins = format!("POST /x HTTP/1.1\r\nhost: {HOST}\r\nconnection: close\r\n{body}");
+            client.write_all(begins.as_bytes()).await.unwrap();
+            let answer = read_message(&mut client).await.expect("an answer");
+            // It needs to send no more.
+            client.shutdown().await.unwrap();
+            let rest = Got::read(client).await;
+            Got { bytes: [answer.as_bytes(), &rest.bytes].concat(), ..rest }
+        });
+        assert_eq!(judged.await, Ok(()), "{body}");
+    }
 }
 
 #[tokio::test]
