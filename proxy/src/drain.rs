@@ -3,6 +3,7 @@
 //! One process of an edge drains, the current one, for all of them.
 
 pub mod pace;
+pub mod steps;
 #[cfg(test)]
 mod tests;
 
@@ -12,14 +13,14 @@ use std::time::Duration;
 
 use karman_contract::app::InstanceState;
 use karman_contract::event::EventKind;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::Instant;
 
 use self::pace::{Strain, pace};
+use self::steps::{SPREAD, Steps};
 use crate::admission::takes_per_second;
 use crate::clock;
 use crate::events::{About, Events};
 use crate::exchange::Exchange;
-use crate::health::jitter;
 use crate::live::Live;
 use crate::processes::Processes;
 use crate::processes::wire::{Report, Which};
@@ -28,13 +29,6 @@ use crate::table::{App, Apps, Change, Instance};
 use crate::tunnel::{Tunnel, Tunnels, close_over, take_silent};
 use crate::vitals::{ClosedBy, InstanceVitals, lock};
 
-/// How often it is decided how many are closed next.
-const TICK: Duration = Duration::from_millis(100);
-/// Over how long those are closed, one after the other, so that neither they nor who shares the machine with them
-/// meet a crowd. It leaves a part of the tick to the orders of previous processes, which would overlap else.
-const SPREAD: Duration = Duration::from_millis(90);
-/// A tick that came late closes no more than this one's share: what was missed is not made up in a crowd.
-const TICK_MAX: Duration = Duration::from_millis(200);
 /// How often it is looked anew which tunnels there are, here and in the previous processes.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// For how long a slow connection tells something of an instance.
@@ -142,14 +136,12 @@ impl Drains {
 
     /// Whether it was emptied; not if it was taken back, or another process empties it now.
     async fn drain(&self, leaving: &Leaving) -> bool {
-        let mut tick = interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut due = 0.0;
-        let (mut ticked, mut looked) = (Instant::now(), None::<Instant>);
+        let mut steps = Steps::begin();
+        let mut looked = None::<Instant>;
         let mut open: Vec<Arc<Tunnel>> = Vec::new();
         let mut refusals = None;
         loop {
-            tick.tick().await;
+            steps.next().await;
             if self.retired.load(Relaxed) {
                 return false;
             }
@@ -172,11 +164,7 @@ impl Drains {
             let takes = app.and_then(|app| takes_per_second(app, &self.share));
             let strain = app.map(|app| strain(app, &mut refusals)).unwrap_or_default();
             let rate = pace(open.len() + elsewhere.tunnels, takes, strain.ease(), one_takes, leaving.left());
-            due += rate * ticked.elapsed().min(TICK_MAX).as_secs_f64() * jitter(fastrand::f64());
-            ticked = Instant::now();
-            // Truncation is meant: what is left of a tunnel is closed in the next tick.
-            let now = (due as usize).min(open.len() + elsewhere.tunnels);
-            due = (due - now as f64).clamp(0.0, 1.0);
+            let now = steps.due(rate, open.len() + elsewhere.tunnels);
             let silent = take_silent(&mut open, now);
             let elsewhere = now - silent.len();
             if elsewhere > 0 {

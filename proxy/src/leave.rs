@@ -18,19 +18,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 use karman_contract::drain::{Drain, DrainOrder, DrainScope};
 use tokio::sync::Notify;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::Instant;
 
 use crate::clock;
+use crate::drain::steps::{SPREAD, Steps};
 use crate::edge::Edge;
-use crate::health::jitter;
 use crate::kept;
 use crate::processes::millis;
+use crate::tunnel::close_over;
 use crate::vitals::{ClosedBy, lock};
 
-/// How often some are closed.
-const TICK: Duration = Duration::from_millis(50);
-/// A tick that came late closes no more than this one's share: what was missed is not made up in a crowd.
-const TICK_MAX: Duration = Duration::from_millis(200);
 /// How often the open sockets are put in the order of their age.
 const LIST_EVERY: Duration = Duration::from_secs(1);
 /// How often HTTP/2 connections that came meanwhile are told to end.
@@ -130,39 +127,35 @@ impl Leave {
     /// Closes sockets until the order is taken back. HTTP/2 connections are told that they are to end as
     /// soon as their requests are answered, as HTTP/1.1 is with each answer.
     async fn empty(&self, edge: &Edge) {
-        let mut tick = interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut due, mut last) = (0.0, Instant::now());
+        let mut steps = Steps::begin();
         let (mut oldest, mut listed) = (VecDeque::new(), None);
         let mut told = None;
         loop {
-            tick.tick().await;
+            steps.next().await;
             let Some(Standing { drain, from_millis }) = lock(&self.standing).clone() else { return };
-            due +=
-                f64::from(drain.order.sockets_per_second) * last.elapsed().min(TICK_MAX).as_secs_f64() * jitter(fastrand::f64());
-            last = Instant::now();
+            let due = steps.due(f64::from(drain.order.sockets_per_second), usize::MAX);
             if told.is_none_or(|at: Instant| at.elapsed() >= FAREWELL_EVERY) {
                 edge.farewell.send_replace(true);
-                told = Some(last);
+                told = Some(Instant::now());
             }
             if listed.is_none_or(|at: Instant| at.elapsed() >= LIST_EVERY) {
                 oldest = VecDeque::from(edge.tunnels.oldest());
-                listed = Some(last);
+                listed = Some(Instant::now());
             }
             let now = clock::millis();
-            while due >= 1.0
+            let mut going = Vec::new();
+            while going.len() < due
                 && let Some(tunnel) = oldest.pop_front_if(|tunnel| may_go(tunnel.opened_at(), &drain.order, from_millis, now))
             {
-                tunnel.close(ClosedBy::Drain, Duration::ZERO);
-                due -= 1.0;
+                // Some went by themselves since they were listed.
+                going.extend(tunnel.is_open().then_some(tunnel));
             }
             let after = Duration::from_secs(drain.order.after_seconds.into());
-            if due >= 1.0 && now.saturating_sub(from_millis) >= millis(after) {
-                // Truncation is meant: what is left of a tunnel is closed in the next tick.
-                due -= edge.processes.close_old(due as usize, after).await as f64;
+            let elsewhere = due - going.len();
+            if elsewhere > 0 && now.saturating_sub(from_millis) >= millis(after) {
+                edge.processes.close_old(elsewhere, SPREAD, after).await;
             }
-            // What was not used is not saved up: the pace is a limit, not a debt.
-            due = due.min(1.0);
+            close_over(going, SPREAD, Duration::ZERO, ClosedBy::Drain).await;
         }
     }
 }

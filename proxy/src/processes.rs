@@ -202,17 +202,15 @@ impl Processes {
         self.known().iter().map(|known| lock(&known.report).connections).sum()
     }
 
-    /// Closes so many tunnels that have been open for at least that long, those of the oldest process first.
-    /// Says how many there were.
-    pub async fn close_old(&self, count: usize, after: Duration) -> usize {
-        let mut closed = 0;
+    /// Closes so many tunnels that have been open for at least that long, those of the oldest process first, spread over a time.
+    pub async fn close_old(&self, mut count: usize, spread: Duration, after: Duration) {
         for known in self.known() {
-            if closed < count {
-                let order = Order::CloseOld { count: count - closed, after_ms: millis(after) };
-                closed += line::call::<usize>(&known.path, &order, &[], ANSWER_MAX).await.unwrap_or(0);
+            if count > 0 {
+                let order = Order::CloseOld { count, spread_ms: millis(spread), after_ms: millis(after) };
+                let closed = line::call::<usize>(&known.path, &order, &[], ANSWER_MAX).await;
+                count = count.saturating_sub(closed.unwrap_or(0));
             }
         }
-        closed
     }
 
     /// This process and the others, for the status.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::TICK;
+use super::steps::TICK;
 
 /// How long a new socket waits for its turn at a taker that is at its limit.
 const BACKLOG_MAX: Duration = Duration::from_secs(1);

@@ -1,5 +1,6 @@
 //! The pace of a drain, row by row.
 
+use super::steps::due;
 use super::*;
 
 #[test]
@@ -48,5 +49,29 @@ fn strain_slows_a_drain_down_and_stops_it() {
     ] {
         let strain = Strain { backlog: Duration::from_millis(backlog_ms), connect_share, refusing };
         assert!((strain.ease() - wanted).abs() < 0.001, "{strain:?}: {}, wanted {wanted}", strain.ease());
+    }
+}
+
+#[test]
+fn a_step_closes_its_share_and_what_it_could_not_is_not_made_up() {
+    // Rate, milliseconds since the step before, tunnels there are; closed, and what is owed of the next. Chance 0.5 is no jitter.
+    for (rate, since, most, closed, left) in [
+        (200.0, 100, 1_000, 20, 0.0),
+        (25.0, 100, 1_000, 2, 0.5),
+        (5.0, 100, 1_000, 0, 0.5),
+        (0.0, 100, 1_000, 0, 0.0),
+        // Late: two steps' share at most.
+        (200.0, 5_000, 1_000, 40, 0.0),
+        // There were not so many.
+        (200.0, 100, 3, 3, 1.0),
+        (200.0, 100, 0, 0, 1.0),
+        // No limit.
+        (f64::INFINITY, 100, 1_000, 1_000, 1.0),
+        (f64::INFINITY, 0, 1_000, 0, 0.0),
+    ] {
+        let mut owed = 0.0;
+        let found = due(&mut owed, rate, Duration::from_millis(since), 0.5, most);
+        assert_eq!(found, closed, "{rate} a second, {since} ms, of {most}");
+        assert!((owed - left).abs() < 1e-9, "{rate} a second, {since} ms, of {most}: {owed} is owed, wanted {left}");
     }
 }

@@ -157,13 +157,15 @@ impl Previous {
                 let carried = self.close(of, count, Duration::from_millis(spread_ms), Duration::from_millis(within_ms));
                 reply(stream, Answer::Good(carried)).await
             }
-            Order::CloseOld { count, after_ms } => {
+            Order::CloseOld { count, spread_ms, after_ms } => {
                 let now = clock::millis();
                 let mut old = self.admin.edge.tunnels.oldest();
                 old.retain(|tunnel| now.saturating_sub(tunnel.opened_at()) >= after_ms);
                 old.truncate(count);
-                old.iter().for_each(|tunnel| tunnel.close(ClosedBy::Drain, Duration::ZERO));
-                reply(stream, Answer::Good(old.len())).await
+                let closed = old.len();
+                // Not waited for, as in `close`.
+                tokio::spawn(close_over(old, Duration::from_millis(spread_ms), Duration::ZERO, ClosedBy::Drain));
+                reply(stream, Answer::Good(closed)).await
             }
             Order::Change { whole, bytes } => {
                 if bytes > self.admin.edge.settings.limits.admin_body_bytes {

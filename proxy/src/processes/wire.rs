@@ -29,8 +29,13 @@ pub enum Order {
         within_ms: u64,
     },
     /// Close so many tunnels that have been open for at least that long, the oldest first, whichever their
-    /// app. Answered by their number.
-    CloseOld { count: usize, after_ms: u64 },
+    /// app, one after the other over `spread_ms`. Answered by their number.
+    CloseOld {
+        count: usize,
+        #[serde(default)]
+        spread_ms: u64,
+        after_ms: u64,
+    },
     /// The apps document changed: that many bytes of a whole document, or of a delta, follow. Answered by [`Done`].
     Change { whole: bool, bytes: usize },
     /// Close all tunnels and end: within that time, or at the pace of their apps. Answered by [`Done`].

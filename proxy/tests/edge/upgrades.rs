@@ -150,6 +150,25 @@ async fn an_edge_that_is_left_closes_the_tunnels_of_all_its_processes_at_one_pac
 }
 
 #[tokio::test]
+async fn tunnels_of_an_edge_that_is_left_go_one_after_the_other_in_each_of_its_processes() {
+    const EACH: usize = 40;
+    let (mut edge, app) = (Edge::start().await, App::start("a"));
+    edge.put_app(&instances_json(&[("a", app.address)]), NO_LIMIT).await;
+    let old = open(&edge, EACH).await;
+    let _previous = edge.upgrade().await;
+    let new = open(&edge, EACH).await;
+    let start = Instant::now();
+    let (old, new) = (tokio::spawn(ends(old, start)), tokio::spawn(ends(new, start)));
+    assert_eq!(edge.admin("PUT", "/v1/drain", r#"{"after_seconds":0,"sockets_per_second":100}"#).await.status, 200);
+    for times in [old.await.unwrap(), new.await.unwrap()] {
+        let mut gaps: Vec<_> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        gaps.sort();
+        // One every 9 ms; in crowds most would have none between them.
+        assert!(gaps[EACH / 2] > Duration::from_millis(3), "{gaps:?}");
+    }
+}
+
+#[tokio::test]
 async fn changes_that_concern_old_tunnels_reach_the_process_that_carries_them() {
     let (mut edge, a, b) = (Edge::start().await, App::start("a"), App::start("b"));
     edge.put_app(&instances_json(&[("a", a.address)]), NO_LIMIT).await;
