@@ -1,4 +1,7 @@
 //! pingora-proxy with nothing of Karman around it: what the library costs by itself.
+//!
+//! It breaks some WebSockets off right after their 101: where the app's answer is read before the end of the request's body, which
+//! is empty, the library takes that end for the tunnel's (cloudflare/pingora#946, open). Nothing out here comes between the two.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

@@ -1,11 +1,16 @@
 //! WebSockets by the thousand.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use hyper::header::{COOKIE, HeaderValue, SET_COOKIE};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
@@ -23,6 +28,12 @@ const READ_BUFFER: usize = 4 * 1024;
 
 /// How long an upgrade may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A proxy that breaks a socket off as soon as it is open has done so after this time.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// How often sockets that were broken off are opened anew.
+const TRIES: u32 = 5;
 
 /// Opens one, at the lab's host.
 pub(crate) async fn open(address: SocketAddr, path: &str) -> io::Result<Socket> {
@@ -69,6 +80,31 @@ pub(crate) async fn open_many(address: SocketAddr, count: u32) -> io::Result<Vec
         sockets.push(open(address, "/websocket").await?);
     }
     Ok(sockets)
+}
+
+/// Opens `count`, and anew those that the proxy broke off as soon as they were open; how many of these were there?
+pub(crate) async fn open_standing(address: SocketAddr, count: u32) -> io::Result<(Vec<Socket>, u32)> {
+    let (mut standing, mut broken) = (Vec::new(), 0);
+    for _ in 0..TRIES {
+        let missing = count.saturating_sub(standing.len() as u32);
+        if missing == 0 {
+            return Ok((standing, broken));
+        }
+        standing.extend(open_many(address, missing).await?);
+        tokio::time::sleep(SETTLE).await;
+        standing.retain(is_open);
+        broken += count.saturating_sub(standing.len() as u32);
+    }
+    Err(io::Error::other(format!("{broken} sockets were broken off as soon as they were open")))
+}
+
+/// Whether the other side has not ended it. Nothing is taken out: what it said is there for whoever asks next.
+fn is_open(socket: &Socket) -> bool {
+    let mut byte = [0_u8; 1];
+    match recv(socket.get_ref(), &mut byte[..], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+        Ok((read, _)) => read > 0,
+        Err(e) => e == Errno::AGAIN,
+    }
 }
 
 /// Says `connect` as DDP does; the app's heartbeat begins with it.

@@ -1,7 +1,6 @@
 //! What does a WebSocket cost the proxy, idle and chatting?
 
 use std::io;
-use std::time::Duration;
 
 use crate::contender::{self, Contender, Job};
 use crate::lab::{Panel, Plot, Reading, Scenario, Turn, Unit};
@@ -42,9 +41,6 @@ const IDLE: [u32; 4] = [500, 1_000, 2_000, 4_000];
 const CHATTING: u32 = 32;
 const TRIPS: u32 = 1_500;
 
-/// For what a proxy gives back, or makes, a moment after.
-const SETTLE: Duration = Duration::from_millis(500);
-
 fn measure(turn: &Turn) -> io::Result<Reading> {
     let app = Sample::start("a")?;
     let contender = Contender::start(turn.kind, &Job::of_one(app.address))?;
@@ -55,11 +51,12 @@ fn measure(turn: &Turn) -> io::Result<Reading> {
         let before = contender.memory()?;
         let mut idle = Vec::new();
         let mut series = vec![(0.0, before as f64 / 1e6)];
-        let mut now = before;
+        let (mut now, mut broken) = (before, 0);
         for count in IDLE {
             let missing = turn.scaled(count, count / 20).saturating_sub(idle.len() as u32);
-            idle.extend(socket::open_many(contender.address, missing).await?);
-            tokio::time::sleep(SETTLE).await;
+            let (more, lost) = socket::open_standing(contender.address, missing).await?;
+            idle.extend(more);
+            broken += lost;
             now = contender.memory()?;
             series.push((idle.len() as f64, now as f64 / 1e6));
         }
@@ -68,7 +65,8 @@ fn measure(turn: &Turn) -> io::Result<Reading> {
         reading.put_series("memory, MB", series);
         drop((warm, idle));
 
-        let chatting = socket::open_many(contender.address, CHATTING).await?;
+        let (chatting, lost) = socket::open_standing(contender.address, CHATTING).await?;
+        reading.count_error("broken off as soon as it was open", (broken + lost).into());
         let trips = turn.scaled(TRIPS, 50);
         let before = contender.cpu_time()?;
         let parts = futures_util::future::try_join_all(chatting.into_iter().map(|socket| socket::chat(socket, trips))).await?;
