@@ -105,8 +105,10 @@ pub(crate) struct Job {
     pub(crate) fields: String,
     /// What it shows to clients that come by HTTPS, HTTP/2 included; without one, nobody does. Go's, pingora and Sozu are not told how.
     pub(crate) certificate: Option<Certificate>,
-    /// An instance of another app, at a host of its own. Those that read their files again know how.
+    /// An instance of another app, at a host of its own. Go's, pingora and Sozu are not told how.
     pub(crate) neighbour: Option<SocketAddr>,
+    /// What the neighbour may have at once. Karman, HAProxy, nginx and Envoy are told, each by its own means.
+    pub(crate) bound: Option<Bound>,
     /// A line for each request, in a file. Go's and pingora have no access log.
     pub(crate) logged: bool,
 }
@@ -115,13 +117,24 @@ impl Job {
     /// One instance, and nobody has to wait at the gate: what is measured is the proxy.
     pub(crate) fn of_one(instance: SocketAddr) -> Self {
         let fields = r#","limits":{"sockets_per_second":0}"#.to_owned();
-        Self { instances: vec![instance], fields, certificate: None, neighbour: None, logged: false }
+        Self { instances: vec![instance], fields, certificate: None, neighbour: None, bound: None, logged: false }
     }
 
     /// The same over HTTPS, beside HTTP.
     pub(crate) fn secured(instance: SocketAddr, certificate: Certificate) -> Self {
         Self { certificate: Some(certificate), ..Self::of_one(instance) }
     }
+}
+
+/// What keeps an app from having all of the edge.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bound {
+    /// Requests that its instance works on at once.
+    pub(crate) in_flight: u32,
+    /// Requests that wait for one of those to end; what is more is refused at once.
+    pub(crate) queue: u32,
+    /// What these are a second at the pace of its instance, for those whose queue is one of a rate.
+    pub(crate) per_second: u32,
 }
 
 /// A running proxy. It ends with this value.

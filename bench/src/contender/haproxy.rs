@@ -25,7 +25,12 @@ pub(super) fn launch(_: Kind, job: &Job, place: &Place) -> Launch {
         let _ = writeln!(config, " server i{n} {instance} cookie i{n}");
     }
     if let Some(instance) = job.neighbour {
-        let _ = writeln!(config, "backend beside\n server i0 {instance}");
+        let (refusal, most) = job.bound.map_or_else(Default::default, |bound| {
+            let refusal =
+                format!(" timeout queue 10s\n http-request deny deny_status 503 if {{ queue(beside) ge {} }}\n", bound.queue);
+            (refusal, format!(" maxconn {}", bound.in_flight))
+        });
+        let _ = writeln!(config, "backend beside\n{refusal} server i0 {instance}{most}");
     }
     let mut files = vec![("haproxy.cfg", config)];
     files.extend(job.certificate.as_ref().map(|certificate| ("edge.pem", certificate.chain_and_key())));

@@ -57,7 +57,10 @@ impl Karman {
     pub(crate) fn put_job(&self, job: &Job) -> io::Result<()> {
         let status = self.status()?;
         let next = |kind: &str| status["documents"][kind]["generation"].as_u64().unwrap_or(0) + 1;
-        let neighbour = job.neighbour.map(|instance| format!(r#","beside":{}"#, app(NEIGHBOUR, &[instance], "")));
+        let bound = job.bound.map_or(String::new(), |bound| {
+            format!(r#","limits":{{"requests_in_flight":{},"queue":{}}}"#, bound.in_flight, bound.queue)
+        });
+        let neighbour = job.neighbour.map(|instance| format!(r#","beside":{}"#, app(NEIGHBOUR, &[instance], &bound)));
         let todos = app(HOST, &job.instances, &job.fields);
         self.put_apps(next("apps"), &format!(r#""todos":{todos}{}"#, neighbour.unwrap_or_default()))?;
         match &job.certificate {

@@ -25,10 +25,25 @@ pub(super) fn launch(kind: Kind, job: &Job, place: &Place) -> Launch {
             "{listen} ssl_certificate {folder}/edge.pem; ssl_certificate_key {folder}/edge.pem; ssl_protocols TLSv1.2 TLSv1.3;"
         )
     });
+    let (zones, limits) = job.bound.map_or_else(Default::default, |bound| {
+        // The open version has no queue for a place at an instance, but one for a place in a rate.
+        let zones = format!(
+            "limit_conn_zone $server_name zone=together:1m; limit_req_zone $server_name zone=after:1m rate={}r/s;\n",
+            bound.per_second
+        );
+        // A refusal is no error of nginx's: nobody else logs it either.
+        let limits = format!(
+            "limit_conn together {}; limit_req zone=after burst={}; limit_conn_log_level info; limit_req_log_level info;",
+            bound.in_flight, bound.queue
+        );
+        (zones, limits)
+    });
     // Sockets of the neighbour are not what is measured.
     let neighbour = job.neighbour.map_or(String::new(), |instance| {
         format!(
-            "server {{ listen {}; server_name {NEIGHBOUR}; location / {{ proxy_pass http://{instance}; }} }}\n",
+            "{zones}upstream beside {{ server {instance}; keepalive 256; keepalive_timeout 4s; keepalive_requests 100000; }}\n\
+             server {{ listen {}; server_name {NEIGHBOUR}; {limits} location / {{ proxy_pass http://beside; proxy_http_version 1.1;\n\
+             proxy_set_header Host $host; proxy_set_header Connection ''; }} }}\n",
             place.address
         )
     });

@@ -9,6 +9,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::sync::{Barrier, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Longer than a crowd that comes at once takes until all of it is answered.
 const LATEST: Duration = Duration::from_secs(30);
+
+/// From when all threads stand until the first request is due.
+const LEAD: Duration = Duration::from_millis(50);
 
 /// How long a rate counts as steady.
 const STEP: Duration = Duration::from_millis(10);
@@ -78,6 +82,14 @@ impl Noted {
         self.times.push((due.as_secs_f32(), took.as_secs_f32() * 1e3));
     }
 
+    fn add(&mut self, part: Self) {
+        self.latency.add(&part.latency);
+        self.times.extend(part.times);
+        for (kind, count) in part.errors {
+            *self.errors.entry(kind).or_default() += count;
+        }
+    }
+
     pub(crate) fn answered(&self) -> u64 {
         self.latency.count()
     }
@@ -110,23 +122,41 @@ impl Noted {
     }
 }
 
-/// Asks over `connections` connections, all of them kept, each in a thread of its own.
+/// What is asked, over how many connections, and how often; connections are kept, and each has a thread of its own.
+pub(crate) type Load<'r> = (&'r Asked, u32, Rate<'r>);
+
 pub(crate) fn run(asked: &Asked, connections: u32, rate: Rate<'_>) -> Noted {
-    let start = Instant::now() + Duration::from_millis(50);
-    let mut noted = Noted::new();
-    thread::scope(|scope| {
-        let share = |n| move || one(asked, start, f64::from(n) / f64::from(connections), f64::from(connections), rate);
-        let threads: Vec<_> = (0..connections).map(|n| scope.spawn(share(n))).collect();
-        for thread in threads {
-            let Ok(part) = thread.join() else { continue };
-            noted.latency.add(&part.latency);
-            noted.times.extend(part.times);
-            for (kind, count) in part.errors {
-                *noted.errors.entry(kind).or_default() += count;
-            }
-        }
-    });
+    let [noted] = together([(asked, connections, rate)]);
     noted
+}
+
+/// Several loads at once. They begin when all of their threads stand: to start hundreds of them keeps a machine from other work
+/// for longer than a request takes.
+pub(crate) fn together<const N: usize>(loads: [Load<'_>; N]) -> [Noted; N] {
+    let all: u32 = loads.iter().map(|(_, connections, _)| connections).sum();
+    let (standing, start) = (Barrier::new(all as usize + 1), OnceLock::new());
+    // Until all are there, and until it is known when they begin.
+    let begin = || {
+        standing.wait();
+        standing.wait();
+        *start.get_or_init(Instant::now)
+    };
+    let begin = &begin;
+    thread::scope(|scope| {
+        let threads = loads.map(|(asked, connections, rate)| {
+            let of = f64::from(connections);
+            let share = |n| move || one(asked, begin(), f64::from(n) / of, of, rate);
+            (0..connections).map(|n| scope.spawn(share(n))).collect::<Vec<_>>()
+        });
+        standing.wait();
+        let _ = start.set(Instant::now() + LEAD);
+        standing.wait();
+        threads.map(|threads| {
+            let mut noted = Noted::new();
+            threads.into_iter().filter_map(|thread| thread.join().ok()).for_each(|part| noted.add(part));
+            noted
+        })
+    })
 }
 
 /// At a rate that stays the same.

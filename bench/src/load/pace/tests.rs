@@ -65,3 +65,15 @@ fn a_request_that_could_not_be_sent_in_time_is_an_error_and_holds_nothing_up() {
     assert_eq!((noted.answered(), noted.errors.get("not sent in time").copied().unwrap_or(0)), (1, noted.failed()));
     assert!((38..=40).contains(&noted.failed()), "{}", noted.failed());
 }
+
+#[test]
+fn loads_that_run_together_begin_together_and_are_noted_apart() {
+    let (often, seldom) = (Asked::get(serve(0, Duration::ZERO), "/"), Asked::get(serve(0, Duration::from_millis(300)), "/"));
+    let end = |per_second| move |at: Duration| (at < Duration::from_millis(400)).then_some(per_second);
+    let [first, second] = together([(&often, 1, &end(100.0)), (&seldom, 1, &end(50.0))]);
+    let answered = (first.answered(), second.answered());
+    assert!((39..=41).contains(&answered.0) && (19..=21).contains(&answered.1), "{answered:?}");
+    // The stall is at the start, and only one of them has it.
+    assert!(second.latency.at(1.0) >= Duration::from_millis(300) && first.latency.at(0.5) < Duration::from_millis(150));
+    assert_eq!((first.times[0].0, second.times[0].0), (0.0, 0.0));
+}
