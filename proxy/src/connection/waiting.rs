@@ -21,8 +21,9 @@ pub struct Fault {
 pub const BODY_TOO_SLOW: Fault = Fault { code: Code::RequestTimeout, why: "a body that came too slowly" };
 pub(super) const ANSWER_TOO_SLOW: Fault = Fault { code: Code::RequestTimeout, why: "an answer that was taken too slowly" };
 
-/// Rests end at such steps of the clock, those of many clients together: to wake a thread costs more than to look.
-const REST_STEP_MILLIS: u64 = 25;
+/// Rests end at such steps of the clock, those of many clients together: to wake a thread costs more than to look. Whoever
+/// is not slow waits behind all whose rests end in the same step, so it is a short one.
+const REST_STEP_MILLIS: u64 = 10;
 
 /// One direction of a connection.
 pub(super) struct Waiting {
