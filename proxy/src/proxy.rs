@@ -3,6 +3,7 @@
 mod admit;
 mod choose;
 mod gate;
+mod hear;
 mod region;
 mod secure;
 mod upgrade;
@@ -87,6 +88,9 @@ impl ProxyHttp for Proxy {
         }
         if self.answer_for_https(session, x).await? {
             return Ok(true);
+        }
+        if x.pace.is_some() {
+            hear::hear(session, x).await?;
         }
         self.admit(session, x).await.map_err(|code| stop(x, code))?;
         match x.caller {
@@ -245,6 +249,7 @@ impl ProxyHttp for Proxy {
     async fn fail_to_proxy(&self, session: &mut Session, e: &Error, x: &mut Exchange) -> FailToProxy {
         let too_late = !x.response_started && x.chosen.is_some() && deadline(session).is_some_and(Deadline::passed);
         let fault = fault(session);
+        let fault = fault.or_else(|| hear::silence(session, e, x));
         x.why = fault.map(|fault| fault.why).or(x.why);
         let code = match x.code.or_else(|| fault.map(|fault| fault.code)) {
             Some(code) => Some(code),

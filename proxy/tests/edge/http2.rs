@@ -280,6 +280,7 @@ async fn a_body_that_drips_on_http2_is_cut() {
         if let Some(line) = served.edge.log().into_iter().find(|line| line["request_id"] == "drip") {
             break line;
         }
+        assert_eq!(served.app.connections(), 0, "it is nobody's request yet");
         assert!(sent < 500, "the drip goes on");
         assert!(raw.send(DATA, 0, 1, b"y").await);
         sent += 1;
@@ -294,6 +295,51 @@ async fn a_body_that_drips_on_http2_is_cut() {
     assert_eq!(outcomes.last().map(|last| (last.kind, last.status())), Some((HEADERS, 200)), "{outcomes:?}");
     assert!(outcomes.iter().any(|frame| frame.stream == 1), "and the drip has its end: {outcomes:?}");
     assert!(served.app.since(0).iter().all(|message| message.contains("/after")), "the app saw no whole request");
+}
+
+/// L02: before it is a request, and in the middle of one.
+#[tokio::test]
+async fn an_upload_that_falls_silent_on_http2_has_an_end() {
+    let served = Served::start("limits: {body_pause_seconds: 1}").await;
+    let timeouts = r#","timeouts":{"first_byte_seconds":2,"idle_seconds":2}"#;
+    served.edge.put_app(&instances_json(&[("a", served.app.address)]), timeouts).await;
+    let mut raw = served.open().await;
+    for (stream, id, sent, instance, limit) in [(1, "nothing", 0, None, 1), (3, "half", 5_000, Some("a"), 2)] {
+        let start = Instant::now();
+        let post = request("POST", "/", &[("content-length", "10000"), ("x-request-id", id)]);
+        assert!(raw.send(HEADERS, END_HEADERS, stream, &post).await);
+        if sent > 0 {
+            assert!(raw.send(DATA, 0, stream, &vec![b'y'; sent]).await);
+        }
+        let line = &served.edge.lines_of(id, 1).await[0];
+        let end = (line["status"].as_u64(), line["code"].as_str(), line["why"].as_str());
+        assert_eq!(end, (Some(408), Some("request-timeout"), Some("a body that came too slowly")), "{id}");
+        assert_eq!(line["instance"].as_str(), instance, "{id}");
+        let limit = Duration::from_secs(limit);
+        assert!((limit..limit + Duration::from_secs(2)).contains(&start.elapsed()), "{id}: {:?}", start.elapsed());
+        while raw.outcome().await.expect("its client is told").stream != stream {}
+        served.serves().await;
+    }
+    assert!(served.app.since(0).iter().all(|message| message.contains("/bystander")), "the app saw no whole request");
+}
+
+/// L02: a body without a length may be one side of a conversation, and each piece of it is the app's at once.
+#[tokio::test]
+async fn a_body_without_a_length_goes_on_as_it_comes_on_http2() {
+    let served = Served::start("").await;
+    let mut raw = served.open().await;
+    for (stream, pieces) in [(1, 3), (3, 0)] {
+        let before = served.app.count();
+        assert!(raw.send(HEADERS, END_HEADERS, stream, &request("POST", "/", &[])).await);
+        for _ in 0..pieces {
+            assert!(raw.send(DATA, 0, stream, b"piece").await);
+        }
+        until("the app hears of it", async || served.edge.instance("a").await["in_flight"] == 1).await;
+        assert!(raw.send(DATA, END_STREAM, stream, b"last").await);
+        while raw.outcome().await.unwrap().stream != stream {}
+        let seen = served.app.since(before).concat();
+        assert!(seen.contains("last") && seen.matches("piece").count() == pieces, "{seen}");
+    }
 }
 
 #[tokio::test]
