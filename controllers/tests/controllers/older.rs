@@ -112,6 +112,8 @@ fn an_app_with_a_field_that_matters_and_is_not_known_stays_as_its_proxy_has_it()
     edge.write("apps/a.yaml", "hosts: [a.test]\n");
     let delta = next_change(&calls);
     assert_eq!(delta.body["put"].as_object().unwrap().keys().collect::<Vec<_>>(), ["a"]);
+    // Told of a little later than done: what is read below must not be what was said at first.
+    wait_until("it is not named any more", || edge.report()["refused"]["a"].is_null());
     edge.write("apps/a.yaml", "hosts: [a.test, www.a.test]\ndeny: [{net: 10.0.0.0/8}]\n");
     wait_until("it is named", || !edge.report()["refused"]["a"].is_null());
     edge.write("apps/b.yaml", "hosts: [b.test]\nwarm_seconds: 3\n");
