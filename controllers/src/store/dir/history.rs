@@ -1,31 +1,31 @@
-//! The history of an entry in a directory: one file for each change, in `.karman/history/`.
+//! The history of an entry in a directory: a line of JSON for each change, in a file below `.karman/history/`.
 
-use std::fs;
-use std::io;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::write::{remove, write_json_soon};
-use super::{Directory, Lock, read_text};
+use super::write::{in_its_folder, write_soon};
+use super::{Directory, Lock};
 use crate::catalog::Accepted;
 use crate::store::history::CHANGES_MAX;
 use crate::store::{Author, Change, Key, StoreError};
 
+#[cfg(test)]
+mod tests;
+
+/// A file of more lines is shortened to the [`CHANGES_MAX`] last ones, so that most changes only add a line.
+const LINES_MAX: usize = 2 * CHANGES_MAX;
+
 impl Directory {
     /// The last changes of an entry, oldest first.
     pub(super) fn changes(&self, key: &Key) -> Result<Vec<Change>, StoreError> {
-        let folder = self.history_of(key);
-        let unreadable = |error| StoreError::io(folder.display(), &error);
-        let mut changes = Vec::new();
-        for number in self.change_numbers(key).map_err(unreadable)? {
-            let path = self.change_path(key, number);
-            let text = read_text(&path).map_err(|error| StoreError::io(path.display(), &error))?;
-            let change = serde_json::from_str(&text);
-            changes.push(change.map_err(|error| StoreError::Refused(format!("{}: {error}", path.display())))?);
-        }
-        Ok(changes)
+        let path = self.history_of(key);
+        let lines = Lines::read(path.clone()).map_err(|error| StoreError::io(path.display(), &error))?;
+        let read = |line| serde_json::from_str(line).map_err(|error| StoreError::Refused(format!("{}: {error}", path.display())));
+        lines.kept().map(read).collect()
     }
 
     /// Takes a change down, unless it is the last one already. The lock of the store's writers is held.
@@ -33,18 +33,9 @@ impl Directory {
         if !key.kind.has_history() {
             return Ok(());
         }
-        let numbers = self.change_numbers(key)?;
-        let last = numbers.last().copied().unwrap_or(0);
-        let last_text = read_text(&self.change_path(key, last)).ok();
-        let last_change = last_text.and_then(|text| serde_json::from_str::<Change>(&text).ok());
-        if last_change.map_or_else(|| text.is_none(), |last| last.text.as_deref() == text) {
-            return Ok(());
-        }
-        let Author { by, why } = author.clone();
-        let change = Change { number: last + 1, at: Timestamp::now(), by, why, text: text.map(str::to_owned) };
-        write_json_soon(&self.change_path(key, change.number), &change)?;
-        let too_many = (numbers.len() + 1).saturating_sub(CHANGES_MAX);
-        numbers.iter().take(too_many).try_for_each(|number| remove(&self.change_path(key, *number)))
+        let mut lines = Lines::read(self.history_of(key))?;
+        lines.add(author, text)?;
+        lines.write()
     }
 
     /// Takes down what people changed with their editors. An entry that was never changed since it
@@ -54,44 +45,97 @@ impl Directory {
         if edits.is_empty() {
             return Ok(());
         }
-        let lock = self.writers_lock()?;
+        let _lock = self.writers_lock()?;
         for (key, before) in edits {
-            let now = accepted.get(key).and_then(Option::as_ref);
-            if !self.history_of(key).exists() {
+            let mut lines = Lines::read(self.history_of(key))?;
+            if lines.text.is_empty() {
                 let unknown = Author { by: "unknown".to_owned(), why: Some("as it was first seen".to_owned()) };
-                self.record(&lock, key, &unknown, before.as_deref())?;
+                lines.add(&unknown, before.as_deref())?;
             }
+            let now = accepted.get(key).and_then(Option::as_ref);
             let by = now.and_then(|entry| fs::metadata(self.root().join(&entry.file)).ok()).map(|file| user(file.uid()));
             let author = Author { by: by.unwrap_or_else(|| "unknown".to_owned()), why: Some("edited by hand".to_owned()) };
-            self.record(&lock, key, &author, now.map(|entry| entry.text.as_str()))?;
+            lines.add(&author, now.map(|entry| entry.text.as_str()))?;
+            lines.write()?;
         }
         Ok(())
     }
 
     pub(super) fn adopt_changes(&self, key: &Key, changes: &[Change]) -> io::Result<()> {
         let _lock = self.writers_lock()?;
-        changes.iter().try_for_each(|change| write_json_soon(&self.change_path(key, change.number), change))
-    }
-
-    fn change_numbers(&self, key: &Key) -> io::Result<Vec<u64>> {
-        let files = match fs::read_dir(self.history_of(key)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            files => files?,
-        };
-        let mut numbers = Vec::new();
-        for file in files {
-            numbers.extend(file?.file_name().to_str().and_then(|name| name.strip_suffix(".json")?.parse::<u64>().ok()));
-        }
-        numbers.sort_unstable();
-        Ok(numbers)
+        let mut lines = Lines { anew: true, ..Lines::new(self.history_of(key)) };
+        changes.iter().try_for_each(|change| lines.push(change))?;
+        lines.write()
     }
 
     fn history_of(&self, key: &Key) -> PathBuf {
-        self.own_path("history").join(key.to_string())
+        self.own_path("history").join(format!("{key}.jsonl"))
+    }
+}
+
+/// The history of one entry as it stands on disk, and what is to be added to it.
+struct Lines {
+    path: PathBuf,
+    /// Whole lines, those to be added behind the others.
+    text: String,
+    /// So much of it is on disk.
+    written: usize,
+    /// Whether the file has to be written anew: a power cut left a part of a line in it, or it is to be replaced.
+    anew: bool,
+}
+
+impl Lines {
+    fn new(path: PathBuf) -> Self {
+        Self { path, text: String::new(), written: 0, anew: false }
     }
 
-    fn change_path(&self, key: &Key, number: u64) -> PathBuf {
-        self.history_of(key).join(format!("{number}.json"))
+    fn read(path: PathBuf) -> io::Result<Self> {
+        let mut text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            text => text?,
+        };
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        let anew = whole < text.len();
+        text.truncate(whole);
+        Ok(Self { path, text, written: whole, anew })
+    }
+
+    /// The last of the changes.
+    fn kept(&self) -> impl Iterator<Item = &str> {
+        let too_many = self.text.lines().count().saturating_sub(CHANGES_MAX);
+        self.text.lines().skip(too_many)
+    }
+
+    /// Adds a change, unless it is the last one already.
+    fn add(&mut self, author: &Author, text: Option<&str>) -> io::Result<()> {
+        // One that cannot be read is not lost by another that follows it.
+        let last = self.text.lines().next_back().and_then(|line| serde_json::from_str::<Change>(line).ok());
+        if last.as_ref().map_or_else(|| text.is_none(), |last| last.text.as_deref() == text) {
+            return Ok(());
+        }
+        let Author { by, why } = author.clone();
+        let number = last.map_or(0, |last| last.number) + 1;
+        self.push(&Change { number, at: Timestamp::now(), by, why, text: text.map(str::to_owned) })
+    }
+
+    fn push(&mut self, change: &Change) -> io::Result<()> {
+        self.text.push_str(&serde_json::to_string(change)?);
+        self.text.push('\n');
+        Ok(())
+    }
+
+    /// Not forced to disk: a power cut takes the last changes from the history, and none from the store.
+    fn write(&self) -> io::Result<()> {
+        if self.anew || self.text.lines().count() > LINES_MAX {
+            let kept: String = self.kept().flat_map(|line| [line, "\n"]).collect();
+            return write_soon(&self.path, kept.as_bytes());
+        }
+        let new = self.text.get(self.written..).unwrap_or_default();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let mut file = in_its_folder(&self.path, || OpenOptions::new().append(true).create(true).open(&self.path))?;
+        file.write_all(new.as_bytes())
     }
 }
 

@@ -27,11 +27,6 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
     write_durably(path, &json(value)?)
 }
 
-/// The same for what is observed, and observed again after a power cut.
-pub fn write_json_soon(path: &Path, value: &impl Serialize) -> io::Result<()> {
-    write_soon(path, &json(value)?)
-}
-
 /// Removes a file that may be gone already.
 pub fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
@@ -46,9 +41,19 @@ fn json(value: &impl Serialize) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
+/// Opens a file; where its folder is missing, that is made.
+pub(super) fn in_its_folder(path: &Path, open: impl Fn() -> io::Result<File>) -> io::Result<File> {
+    match open() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(folder_of(path))?;
+            open()
+        }
+        opened => opened,
+    }
+}
+
 fn write_through(path: &Path, content: &[u8], mode: u32, durably: bool) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    fs::create_dir_all(folder)?;
+    let folder = folder_of(path);
     // In the same folder, because a rename cannot cross file systems; named so that no reader takes it.
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
@@ -62,7 +67,12 @@ fn write_through(path: &Path, content: &[u8], mode: u32, durably: bool) -> io::R
 }
 
 fn write_new(path: &Path, content: &[u8], mode: u32, durably: bool) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
+    let open = || OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path);
+    let mut file = in_its_folder(path, open)?;
     file.write_all(content)?;
     if durably { file.sync_all() } else { Ok(()) }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
