@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
@@ -14,7 +16,7 @@ use super::watch::Watch;
 use crate::store::follow::Feed;
 use crate::store::{Key, Kind, Reading, Seen, Store as _, StoreError};
 
-/// Looking at every file, in case the kernel told us of a change and we did not hear.
+/// Looking at every file, in case the kernel told us of a change and we did not hear; later where one look takes longer.
 const SCAN_EVERY: Duration = Duration::from_secs(10);
 /// A file that is gone or broken gets a second look before that is believed: editors move files
 /// away before they write them, and some write in pieces.
@@ -26,8 +28,15 @@ struct Follower {
     feed: Feed,
     /// Away while it looks.
     scan: Option<Scan>,
-    scanning: Option<JoinHandle<Scanned>>,
+    /// At most one.
+    scanning: JoinSet<Scanned>,
     watch: Watch,
+    /// Whether the kernel tells of changes.
+    is_watched: bool,
+    /// It did not tell of all since the last scan began.
+    has_missed: bool,
+    /// Whether somebody waits for what the scan finds.
+    hurries: Arc<AtomicBool>,
     /// Keys that look gone or broken, to be looked at once more.
     doubtful: BTreeSet<Key>,
     second_look_at: Option<Instant>,
@@ -40,44 +49,49 @@ type Scanned = (Scan, io::Result<BTreeSet<Key>>);
 pub(super) async fn feed(store: Directory, kinds: Vec<Kind>, feed: Feed) {
     // The watch comes first, so that no change falls between the scan and the watch.
     let (watch, watching) = Watch::new(&store, &kinds);
-    if let Err(error) = watching {
+    if let Err(error) = &watching {
         let seconds = SCAN_EVERY.as_secs();
         warn!("changes are found by looking every {seconds} s only; the kernel does not tell of them: {error}");
     }
     let mut follower = Follower {
         scan: Some(Scan::new(&kinds)),
-        scanning: None,
+        scanning: JoinSet::new(),
         store,
         kinds,
         feed,
         watch,
+        is_watched: watching.is_ok(),
+        has_missed: true,
+        hurries: Arc::default(),
         doubtful: BTreeSet::new(),
         second_look_at: None,
     };
-    follower.look_at_first();
+    follower.look_at_first().await;
     let mut scan_at = Instant::now() + SCAN_EVERY;
     loop {
         tokio::select! {
             pending = follower.watch.changed() => {
                 if pending.all {
+                    follower.missed();
                     scan_at = Instant::now();
                 }
                 follower.look(pending.keys);
             }
             () = at(follower.second_look_at) => follower.look_again(),
-            () = sleep_until(scan_at), if follower.scanning.is_none() => {
+            () = sleep_until(scan_at), if follower.scanning.is_empty() => {
                 scan_at = Instant::now() + SCAN_EVERY;
                 follower.look_at_all();
             }
-            scanned = finished(&mut follower.scanning) => follower.scanned(scanned),
+            Some(scanned) = follower.scanning.join_next() => follower.scanned(scanned.ok()),
         }
     }
 }
 
 impl Follower {
-    fn look_at_first(&mut self) {
+    async fn look_at_first(&mut self) {
+        self.begin_to_look();
         let Some(scan) = &mut self.scan else { return };
-        match scan.changed(&self.store) {
+        match scan.changed(&self.store, &self.hurries).await {
             Ok(keys) => {
                 let entries = self.store.see_all(keys);
                 self.feed.replace(Reading { entries, revision: 0 });
@@ -90,16 +104,27 @@ impl Follower {
     fn look_at_all(&mut self) {
         // Folders that were made anew are watched again; those that are gone are named by the scan.
         let _ = self.watch.renew();
+        self.begin_to_look();
         let mut scan = self.scan.take().unwrap_or_else(|| Scan::new(&self.kinds));
-        let store = self.store.clone();
-        self.scanning = Some(tokio::task::spawn_blocking(move || {
-            let found = scan.changed(&store);
+        let (store, hurries) = (self.store.clone(), Arc::clone(&self.hurries));
+        self.scanning.spawn(async move {
+            let found = scan.changed(&store, &hurries).await;
             (scan, found)
-        }));
+        });
+    }
+
+    fn begin_to_look(&mut self) {
+        let has_missed = std::mem::take(&mut self.has_missed);
+        self.hurries.store(has_missed || !self.is_watched, Relaxed);
+    }
+
+    /// Changes are waiting that the kernel did not tell of: the scan that runs ends soon, and so does the next.
+    fn missed(&mut self) {
+        self.has_missed = true;
+        self.hurries.store(true, Relaxed);
     }
 
     fn scanned(&mut self, scanned: Option<Scanned>) {
-        self.scanning = None;
         // A scan that broke is made anew, and finds all.
         let Some((scan, found)) = scanned else { return };
         self.scan = Some(scan);
@@ -145,14 +170,6 @@ impl Follower {
 /// Whether this is surely what somebody meant to write.
 fn is_clear(key: &Key, seen: &Seen) -> bool {
     matches!(seen, Seen::Text(_)) && crate::store::Found::read(key, seen.clone()).entry().is_some()
-}
-
-/// Waits for a scan that is under way; `None` if it broke.
-async fn finished(scanning: &mut Option<JoinHandle<Scanned>>) -> Option<Scanned> {
-    match scanning {
-        Some(scanning) => scanning.await.ok(),
-        None => std::future::pending().await,
-    }
 }
 
 async fn at(then: Option<Instant>) {
