@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::fmt::{self, Debug, Display};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest, Sha256};
@@ -14,7 +15,7 @@ macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $wanted:expr, $check:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(Box<str>);
+        pub struct $name(Arc<str>);
 
         impl $name {
             pub fn as_str(&self) -> &str {
@@ -120,7 +121,7 @@ impl From<&AppId> for Owner {
 
 /// A host that requests name: a DNS name or an IPv4 address, in lower case, without port or trailing dot.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Host(Box<str>);
+pub struct Host(Arc<str>);
 
 impl Host {
     /// The longest DNS name (RFC 1035 section 2.3.4), in bytes.
