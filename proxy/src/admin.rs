@@ -12,6 +12,7 @@ use pingora_core::server::ShutdownWatch;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{RwLock, Semaphore};
 
+use crate::aside::Aside;
 use crate::certificates::Certificates;
 use crate::documents::{Held, HeldKeys};
 use crate::edge::Edge;
@@ -31,6 +32,7 @@ pub struct Admin {
     /// Held for reading by every change; for writing while another process takes over, so that no
     /// change is made here that the other one has not loaded.
     pub changes: RwLock<()>,
+    pub aside: Aside,
 }
 
 /// Binds the socket with mode 0600, over one that nobody listens at any more.

@@ -5,6 +5,7 @@
 pub mod access_log;
 pub mod admin;
 pub mod admission;
+pub mod aside;
 pub mod balance;
 pub mod border;
 pub mod caller;

@@ -59,7 +59,8 @@ async fn answer(admin: Arc<Admin>, call: Call) -> Reply {
         }
         "/metrics" => {
             admin.edge.processes.ask().await;
-            match tokio::task::spawn_blocking(move || metrics::text(&admin)).await {
+            let told = Arc::clone(&admin);
+            match admin.aside.run(move || metrics::text(&told)).await {
                 Ok(Ok(text)) if classic::is_wanted(&call.accept) => {
                     Reply { content_type: classic::CONTENT_TYPE, ..Reply::text(200, classic::text(&text)) }
                 }

@@ -22,6 +22,7 @@ use tokio::sync::{RwLock, Semaphore, watch};
 use self::end::End;
 use crate::access_log::AccessLog;
 use crate::admin::{self, Admin};
+use crate::aside::Aside;
 use crate::certificates::Certificates;
 use crate::documents::{Held, HeldKeys};
 use crate::drain::Drains;
@@ -202,6 +203,7 @@ fn load(settings: Settings) -> Result<(Admin, Vec<Change>), StartError> {
         draining: AtomicBool::new(false),
         settings,
     };
+    let connections = edge.settings.limits.admin_connections;
     let admin = Admin {
         edge: Arc::new(edge),
         apps: apps.held,
@@ -210,6 +212,7 @@ fn load(settings: Settings) -> Result<(Admin, Vec<Change>), StartError> {
         keys,
         bound: Bound::default(),
         changes: RwLock::new(()),
+        aside: Aside::new(connections).map_err(failed("prepare the threads of its admin calls"))?,
     };
     Ok((admin, apps.changes))
 }

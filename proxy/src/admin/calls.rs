@@ -46,7 +46,7 @@ impl Admin {
             _ => None,
         };
         // Parsing, building and saving 100,000 apps takes long: no request shall wait for it.
-        let answered = tokio::task::spawn_blocking(move || admin.answer_now(call)).await;
+        let answered = self.aside.run(move || admin.answer_now(call)).await;
         drop(changing);
         answered.unwrap_or_else(|_| Reply::text(500, "the call failed; the proxy's log says why"))
     }

@@ -174,7 +174,7 @@ impl Previous {
                 let mut body = vec![0; bytes];
                 stream.read_exact(&mut body).await?;
                 let admin = Arc::clone(&self.admin);
-                let changed = tokio::task::spawn_blocking(move || admin.follow_current(&body, whole)).await;
+                let changed = self.admin.aside.run(move || admin.follow_current(&body, whole)).await;
                 let answer = match changed {
                     Ok(Ok(())) => Answer::Good(Done {}),
                     Ok(Err(why)) => Answer::Refused(why),
