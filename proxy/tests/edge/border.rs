@@ -16,4 +16,4 @@ mod heads;
 #[path = "border/slow.rs"]
 mod slow;
 
-pub use rig::{Border, difference, refusals, refused, refused_as, served};
+pub use rig::{Border, counts, difference, refusals, refused, refused_as, served};

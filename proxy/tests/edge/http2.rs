@@ -3,16 +3,18 @@
 #[path = "http2/frames.rs"]
 mod frames;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use karman_faults::{OK, Scripted};
+use serde_json::Value;
 
 use self::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PRIORITY, RST_STREAM, Raw, SETTINGS, WINDOW_UPDATE,
     fields, frame, request, text,
 };
 use crate::authority::Authority;
-use crate::border::{difference, refusals};
+use crate::border::{counts, difference, refusals};
 use crate::rig::{Edge, HOST, instances_json, until};
 
 const PROTOCOL_ERROR: u32 = 1;
@@ -25,6 +27,13 @@ struct Served {
     edge: Edge,
     app: Scripted,
     authority: Authority,
+}
+
+/// What anybody can see of what a client did, but for the bystander's.
+struct Watched<T> {
+    outcome: T,
+    log: Vec<Value>,
+    at_app: Vec<String>,
 }
 
 impl Served {
@@ -58,6 +67,40 @@ impl Served {
             return Err(format!("{outcome:?}, in the log {told:?}, counted {counted:?}, at the app {seen:?}"));
         }
         Ok(())
+    }
+
+    /// Lets a client act on a connection of its own while somebody else is served, and says what came of it. Whatever it was,
+    /// each request that was counted has its line, each refusal that was counted has its code there, and no other has.
+    async fn watch<T>(&self, row: &str, act: impl AsyncFnOnce(&mut Raw) -> T) -> Watched<T> {
+        let ((before, log), read) = (self.books().await, self.app.count());
+        let lines = log.len();
+        let mut raw = self.open().await;
+        let (outcome, took) = tokio::join!(act(&mut raw), self.serves());
+        drop(raw);
+        assert!(took < Duration::from_secs(5), "{row}: a bystander waited {took:?}");
+        until("nothing is in flight", async || self.edge.instance("a").await["in_flight"] == 0).await;
+        let (after, mut log) = self.books().await;
+        log.drain(..lines);
+        let mut codes = BTreeMap::<String, u64>::new();
+        for code in log.iter().filter_map(|line| line["code"].as_str()) {
+            *codes.entry(code.to_owned()).or_default() += 1;
+        }
+        assert_eq!(difference(&before, &after), codes.into_iter().collect::<Vec<_>>(), "{row}: {log:?}");
+        log.retain(|line| line["path"] != "/bystander");
+        let at_app = self.app.since(read).into_iter().filter(|message| !message.contains("/bystander")).collect();
+        Watched { outcome, log, at_app }
+    }
+
+    /// Refusals by code, and the log, once each request that was counted has its line.
+    async fn books(&self) -> (BTreeMap<String, u64>, Vec<Value>) {
+        let mut log = Vec::new();
+        until("all that was counted has its line", async || {
+            let requests = counts(&self.edge, "karman_requests_total", "class").await.into_values().sum::<u64>();
+            log = self.edge.log();
+            log.len() as u64 == requests
+        })
+        .await;
+        (refusals(&self.edge).await, log)
     }
 
     /// Whether somebody who does nothing wrong is served, and how fast.
@@ -140,14 +183,33 @@ async fn a_body_that_is_not_as_long_as_it_said_is_cut_on_http2() {
     let served = Served::start("").await;
     // T05: less, and more, than was said. The app never gets a whole request.
     for body in [&b"abc"[..], b"abcdefgh"] {
-        let mut raw = served.open().await;
-        raw.send(HEADERS, END_HEADERS, 1, &request("POST", "/", &[("content-length", "5")])).await;
-        raw.send(DATA, END_STREAM, 1, body).await;
-        let outcome = raw.outcome().await;
-        assert!(outcome.as_ref().is_none_or(|frame| frame.kind != HEADERS || frame.status() != 200), "{body:?}: {outcome:?}");
+        let seen = served.watch("T05", async |raw| {
+            raw.send(HEADERS, END_HEADERS, 1, &request("POST", "/", &[("content-length", "5")])).await;
+            raw.send(DATA, END_STREAM, 1, body).await;
+            raw.outcome().await.map(|frame| (frame.kind, frame.stream, frame.code()))
+        });
+        let seen = seen.await;
+        assert_eq!((seen.outcome, seen.at_app.len()), (Some((RST_STREAM, 1, PROTOCOL_ERROR)), 0), "T05: {body:?}");
+        // The library ends it; to us its client has left.
+        assert!(seen.log.len() <= 1 && seen.log.iter().all(|line| line["status"] == 499), "T05: {:?}", seen.log);
     }
-    served.serves().await;
-    assert!(served.app.since(0).iter().all(|message| message.contains("/bystander")), "{:?}", served.app.since(0));
+}
+
+/// T06: the app gets one field (RFC 9113 section 8.2.3).
+#[tokio::test]
+async fn a_cookie_in_crumbs_is_one_field_for_the_app() {
+    let served = Served::start("").await;
+    let crumbs = [("cookie", "a=1"), ("cookie", "__Host-karman=junk"), ("cookie", "b=2")];
+    let seen = served.watch("T06", async |raw| {
+        raw.send(HEADERS, END_HEADERS | END_STREAM, 1, &request("GET", "/", &crumbs)).await;
+        raw.outcome().await.map(|frame| (frame.kind, frame.status()))
+    });
+    let seen = seen.await;
+    assert_eq!(seen.outcome, Some((HEADERS, 200)));
+    assert_eq!(seen.log.iter().map(|line| &line["status"]).collect::<Vec<_>>(), [200]);
+    let [message] = &seen.at_app[..] else { panic!("T06: one request: {:?}", seen.at_app) };
+    let message = message.to_ascii_lowercase();
+    assert!(message.contains("\r\ncookie: a=1; b=2\r\n") && message.matches("cookie:").count() == 1, "T06: {message}");
 }
 
 #[tokio::test]
@@ -172,14 +234,14 @@ async fn whoever_makes_work_and_takes_it_back_is_told_to_go() {
         ("T10", endless, &[ENHANCE_YOUR_CALM]),
         ("T11", empty, &[ENHANCE_YOUR_CALM]),
     ] {
-        let before = served.app.count();
-        let mut raw = served.open().await;
-        raw.write(&sent).await;
-        let code = raw.goes_away().await;
-        assert!(code.is_some_and(|code| codes.contains(&code)), "{row}: {code:?}");
-        served.serves().await;
-        let reached = served.app.count() - before;
-        assert!(reached <= REACHED_MAX, "{row}: {reached} requests reached the app");
+        let seen = served.watch(row, async |raw| {
+            raw.write(&sent).await;
+            raw.goes_away().await
+        });
+        let seen = seen.await;
+        assert!(seen.outcome.is_some_and(|code| codes.contains(&code)), "{row}: {:?}", seen.outcome);
+        let (reached, told) = (seen.at_app.len(), seen.log.len());
+        assert!(reached <= told && told <= REACHED_MAX, "{row}: {reached} requests reached the app, {told} are in the log");
     }
 }
 
@@ -197,11 +259,12 @@ async fn floods_of_small_frames_cost_neither_memory_nor_others_their_answers() {
         frame(PRIORITY, 0, 1, &[0, 0, 0, 0, 16]),
         frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]),
     ] {
-        let mut raw = served.open().await;
         let flood = flood.repeat(FLOOD);
-        let sending = raw.write(&flood);
-        let (_, took) = tokio::join!(tokio::time::timeout(Duration::from_secs(2), sending), served.serves());
-        assert!(took < Duration::from_secs(5), "a bystander waited {took:?}");
+        let seen = served.watch("T12", async |raw| {
+            let _ = tokio::time::timeout(Duration::from_secs(2), raw.write(&flood)).await;
+        });
+        let seen = seen.await;
+        assert!(seen.log.is_empty() && seen.at_app.is_empty(), "T12: no request: {:?}, {:?}", seen.log, seen.at_app);
         let grown = served.memory().saturating_sub(before);
         assert!(grown < GROWTH_MAX, "{grown} bytes");
     }

@@ -195,7 +195,7 @@ impl Border {
         be_served(&mut self.bystander).await;
     }
 
-    async fn requests(&self) -> u64 {
+    pub async fn requests(&self) -> u64 {
         counts(&self.edge, "karman_requests_total", "class").await.values().sum()
     }
 }
