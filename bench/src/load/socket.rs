@@ -33,7 +33,7 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
 const SETTLE: Duration = Duration::from_millis(500);
 
 /// How often sockets that were broken off are opened anew.
-const TRIES: u32 = 5;
+const TRIES: u32 = 10;
 
 /// Opens one, at the lab's host.
 pub(crate) async fn open(address: SocketAddr, path: &str) -> io::Result<Socket> {
@@ -84,18 +84,19 @@ pub(crate) async fn open_many(address: SocketAddr, count: u32) -> io::Result<Vec
 
 /// Opens `count`, and anew those that the proxy broke off as soon as they were open; how many of these were there?
 pub(crate) async fn open_standing(address: SocketAddr, count: u32) -> io::Result<(Vec<Socket>, u32)> {
-    let (mut standing, mut broken) = (Vec::new(), 0);
-    for _ in 0..TRIES {
-        let missing = count.saturating_sub(standing.len() as u32);
-        if missing == 0 {
-            return Ok((standing, broken));
+    let (mut standing, mut broken, mut tries) = (Vec::new(), 0, 0);
+    while standing.len() < count as usize {
+        if tries == TRIES {
+            return Err(io::Error::other(format!("{broken} sockets were broken off as soon as they were open")));
         }
+        tries += 1;
+        let missing = count.saturating_sub(standing.len() as u32);
         standing.extend(open_many(address, missing).await?);
         tokio::time::sleep(SETTLE).await;
         standing.retain(is_open);
         broken += count.saturating_sub(standing.len() as u32);
     }
-    Err(io::Error::other(format!("{broken} sockets were broken off as soon as they were open")))
+    Ok((standing, broken))
 }
 
 /// Whether the other side has not ended it. Nothing is taken out: what it said is there for whoever asks next.
