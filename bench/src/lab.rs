@@ -33,23 +33,31 @@ const LAST_BEGINS: Duration = Duration::from_secs(27 * 60);
 
 /// Runs these scenarios and writes their results; how many contenders failed?
 ///
-/// All of them have their first round, then those that have more their second: what a machine does differently ten minutes later is
-/// within the spread.
+/// The rounds of each are spread evenly over the run: what a machine does differently ten minutes later is within the spread.
 pub(crate) fn run(scenarios: &[&'static Scenario], plan: &Plan) -> io::Result<usize> {
     let start = Instant::now();
     let mut runs: Vec<Run> = scenarios.iter().map(|scenario| Run::new(scenario, plan)).collect();
-    let most = runs.iter().map(|run| run.wanted).max().unwrap_or(0);
-    for round in 1..=most {
-        for run in runs.iter_mut().filter(|run| round <= run.wanted) {
-            if may_begin(round, start.elapsed(), plan) {
-                run.one_round(round, plan)?;
-            } else {
-                println!("{}, round {round} of {}: left out, the run has taken {LAST_BEGINS:?}", run.scenario.name, run.wanted);
-            }
+    let wanted: Vec<u32> = runs.iter().map(|run| run.wanted).collect();
+    for (number, round) in order(&wanted) {
+        let run = &mut runs[number];
+        if may_begin(round, start.elapsed(), plan) {
+            run.one_round(round, plan)?;
+        } else {
+            println!("{}, round {round} of {}: left out, the run has taken {LAST_BEGINS:?}", run.scenario.name, run.wanted);
         }
     }
     runs.iter().for_each(Run::tell);
     Ok(runs.iter().map(|run| run.results.failed.len()).sum())
+}
+
+/// Pure: the order of all rounds of scenarios that want so many each, as (its number, the round). A round's place is in the middle of
+/// its share of the run.
+fn order(wanted: &[u32]) -> Vec<(usize, u32)> {
+    let rounds = |(number, &wanted): (usize, &u32)| (1..=wanted).map(move |round| (number, round));
+    let mut all: Vec<_> = wanted.iter().enumerate().flat_map(rounds).collect();
+    let place = |&(number, round): &(usize, u32)| (f64::from(round) - 0.5) / f64::from(wanted[number]);
+    all.sort_by(|a, b| place(a).total_cmp(&place(b)));
+    all
 }
 
 /// Pure: every scenario has its first round, and as many as somebody asked for.

@@ -21,6 +21,9 @@ pub(crate) struct Options {
     tolerance: f64,
 }
 
+/// So many rounds of each run tell a change from chance by not overlapping.
+const ENOUGH: usize = 5;
+
 /// Prints a line for each figure that got better or worse; exits 1 for a worse one.
 pub(crate) fn run(options: &Options) -> io::Result<ExitCode> {
     let (before, after) = (Results::read_all(&options.before)?, Results::read_all(&options.after)?);
@@ -36,14 +39,17 @@ pub(crate) fn run(options: &Options) -> io::Result<ExitCode> {
                 }
                 judged += 1;
                 let drift = drift(then, now, contender, figure);
-                let Some(change) = change(old, new.over(drift), unit, options.tolerance / 100.0) else { continue };
+                let Some(change) = beside(drift, old, new, unit, options.tolerance / 100.0) else { continue };
                 worse += u32::from(change == Change::Worse);
                 println!(
-                    "{}: {}, {contender}, {figure}: {:.2}{unit} -> {:.2}{unit}, the others × {drift:.2}",
+                    "{}: {}, {contender}, {figure}: {:.2}{unit} -> {:.2}{unit}, the others × {:.2} ({:.2} to {:.2})",
                     if change == Change::Worse { "worse" } else { "better" },
                     then.scenario,
                     old.median,
                     new.median,
+                    drift.median,
+                    drift.least,
+                    drift.most,
                     unit = unit.symbol(),
                 );
             }
@@ -54,7 +60,7 @@ pub(crate) fn run(options: &Options) -> io::Result<ExitCode> {
     }
     println!("{worse} of {judged} figures got worse");
     if without_spread > 0 {
-        println!("{without_spread} not judged: one round has no spread, and says nothing of the next; run both with --rounds 3");
+        println!("{without_spread} not judged: one round has no spread, and says nothing of the next; run both with --rounds 5");
     }
     Ok(if worse == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -65,28 +71,51 @@ enum Change {
     Worse,
 }
 
-/// How much the machine itself changed from run to run: the median of what the other contenders' figures became. 1 where there are none.
-fn drift(then: &Results, now: &Results, contender: &str, figure: &str) -> f64 {
+/// How much the machine itself changed from run to run: what the other contenders' figures became, their median and the middle half
+/// of them. 1 where there are none.
+fn drift(then: &Results, now: &Results, contender: &str, figure: &str) -> Spread {
     let is_ours = |name: &str| name.starts_with("karman");
     let others = then.contenders().into_iter().filter(|other| *other != contender && !(is_ours(other) && is_ours(contender)));
     let both = others.filter_map(|other| then.spread(other, figure).zip(now.spread(other, figure)));
     let changes = both.filter(|(old, new)| old.median > 0.0 && new.median > 0.0).map(|(old, new)| new.median / old.median);
-    Spread::of(changes.collect()).map_or(1.0, |changes| changes.median)
+    let mut changes: Vec<f64> = changes.collect();
+    changes.sort_by(f64::total_cmp);
+    let at = |share| quantile(&changes, share).unwrap_or(1.0);
+    Spread { least: at(0.25), median: at(0.5), most: at(0.75), rounds: changes.len() }
 }
 
-/// Pure: a change counts where the medians are further apart than both spreads together, and than the tolerance.
+/// Pure: of values in their order, what a share of them does not exceed; between two of them by how near it is to each.
+fn quantile(values: &[f64], share: f64) -> Option<f64> {
+    let place = share * values.len().checked_sub(1)? as f64;
+    let (below, above) = (values.get(place.floor() as usize)?, values.get(place.ceil() as usize)?);
+    Some(below + (above - below) * place.fract())
+}
+
+/// Pure: a slower machine does not slow down everybody alike. A change counts where it counts by the least of what it may have
+/// done and by the most.
+fn beside(drift: Spread, old: Spread, new: Spread, unit: Unit, tolerance: f64) -> Option<Change> {
+    let by = |drift| change(old, new.over(drift), unit, tolerance);
+    by(drift.least).filter(|change| by(drift.most) == Some(*change))
+}
+
+/// Pure: a change counts where the medians are further apart than the tolerance, and than what the rounds differ by.
 ///
-/// That the rounds of the two do not overlap is not enough: of three and three it happens to one figure in ten by chance, this to
-/// one in a hundred. Two and two are too few for that: one in eight, where noise is more than the tolerance.
+/// Five rounds and five that do not overlap are so by chance for one figure in 126. Of three and three it is one in ten; so with
+/// fewer than five the medians have to be further apart than both spreads together, which is one in a hundred, and finds less. Two
+/// and two are too few for that too: one in eight, where noise is more than the tolerance.
 fn change(old: Spread, new: Spread, unit: Unit, tolerance: f64) -> Option<Change> {
     let (up, down) = match unit.better() {
         Better::Less => (Change::Worse, Change::Better),
         Better::More => (Change::Better, Change::Worse),
         Better::Neither => return None,
     };
-    let noise = (old.most - old.least) + (new.most - new.least);
     let apart = new.median - old.median;
-    if apart.abs() <= noise.max(old.median * tolerance) {
+    let differ = if old.rounds.min(new.rounds) < ENOUGH {
+        apart.abs() > (old.most - old.least) + (new.most - new.least)
+    } else {
+        old.most < new.least || new.most < old.least
+    };
+    if !differ || apart.abs() <= old.median * tolerance {
         None
     } else if apart > 0.0 {
         Some(up)

@@ -14,7 +14,7 @@ pub(crate) const STEADY: Scenario = Scenario {
     question: "What does a small HTTP/1.1 request on a kept connection cost, and how long does it take, at a steady 3,000 a second?",
     contenders: contender::ALL,
     measure: measure_steady,
-    rounds: 3,
+    rounds: 5,
     plots: &[],
     remarks: &[CPU, PARTS, CONNECTIONS_MADE, LATENCY],
 };
@@ -34,7 +34,7 @@ pub(crate) const LOGGED: Scenario = Scenario {
         Kind::Sozu,
     ],
     measure: measure_logged,
-    rounds: 2,
+    rounds: 5,
     plots: &[],
     remarks: &[
         ("CPU a request", "it is behind in 'http' too; what the log adds is the difference between the two"),
@@ -62,7 +62,7 @@ const LATENCY: (&str, &str) = (
 
 const CONNECTIONS: u32 = 32;
 const PER_SECOND: f64 = 3_000.0;
-const MILLISECONDS: u32 = 4_000;
+const MILLISECONDS: u32 = 2_000;
 const WARM_UP: Duration = Duration::from_millis(500);
 
 fn measure_steady(turn: &Turn) -> io::Result<Reading> {

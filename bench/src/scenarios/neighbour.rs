@@ -29,6 +29,8 @@ pub(crate) const SCENARIO: Scenario = Scenario {
 /// HAProxy has it as `maxconn` of the server and a refusal by the length of the queue, Envoy as circuit breakers of the cluster.
 /// nginx has a limit of connections and one of a rate with a burst, and nothing that waits for a place at the instance.
 const BOUND: Bound = Bound { in_flight: 200, queue: 100, per_second: 200 };
+/// Of the calm, and of the storm.
+const MILLISECONDS: u32 = 3_000;
 const QUIET_CONNECTIONS: u32 = 4;
 const QUIET_PER_SECOND: f64 = 200.0;
 const NOISY_PER_SECOND: f64 = 3_000.0;
@@ -40,7 +42,7 @@ fn measure(turn: &Turn) -> io::Result<Reading> {
     let (calm_app, busy_app) = (Sample::start("quiet")?, Sample::start("noisy")?);
     let job = Job { neighbour: Some(busy_app.address), bound: Some(BOUND), ..Job::of_one(calm_app.address) };
     let contender = Contender::start(turn.kind, &job)?;
-    let time = Duration::from_millis(u64::from(turn.scaled(4_000, 500)));
+    let time = Duration::from_millis(u64::from(turn.scaled(MILLISECONDS, 500)));
     let quiet = Asked::get(contender.address, "/api/instance");
     let noisy = Asked { host: NEIGHBOUR.to_owned(), latest: NOISY_LATEST, ..Asked::get(contender.address, "/api/slow?ms=1000") };
     let calm = pace::steady(&quiet, QUIET_CONNECTIONS, QUIET_PER_SECOND, time);

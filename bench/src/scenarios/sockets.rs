@@ -12,7 +12,7 @@ pub(crate) const SCENARIO: Scenario = Scenario {
     question: "What does a WebSocket cost the proxy: 4,000 that are idle, and 32 that say 128 bytes and hear as much?",
     contenders: contender::ALL,
     measure,
-    rounds: 2,
+    rounds: 3,
     plots: &[Plot {
         file: "memory",
         title: "Memory against open sockets",

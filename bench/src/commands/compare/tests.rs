@@ -28,28 +28,33 @@ fn a_change_is_what_is_further_apart_than_both_spreads_and_the_tolerance() {
     check([100.0, 102.0], [110.0, 150.0], Unit::Milliseconds, None);
 }
 
-/// Rounds of one figure that is `median` in truth, and that noise moves by some percent each time.
-fn measured(noise: &mut fastrand::Rng, median: f64) -> Spread {
+/// So many rounds of one figure that is `median` in truth, and that noise moves by some percent each time.
+fn measured(noise: &mut fastrand::Rng, rounds: usize, median: f64) -> Spread {
     let mut round = || {
         let bell = (0..4).map(|_| noise.f64() - 0.5).sum::<f64>();
         median * (1.0 + 0.1 * bell)
     };
-    spread(&[round(), round(), round()])
+    spread(&(0..rounds).map(|_| round()).collect::<Vec<_>>())
 }
 
 #[test]
-fn two_runs_of_the_same_agree_and_half_as_much_again_is_found() {
+fn two_runs_of_the_same_agree_and_more_rounds_find_smaller_changes() {
     let mut noise = fastrand::Rng::with_seed(7);
-    let mut differ = |factor: f64| {
+    let mut differ = |rounds, factor: f64, tolerance| {
         let count = |_: &u32| {
-            let (old, new) = (measured(&mut noise, 100.0), measured(&mut noise, 100.0 * factor));
-            change(old, new, Unit::Microseconds, 0.0).is_some()
+            let (old, new) = (measured(&mut noise, rounds, 100.0), measured(&mut noise, rounds, 100.0 * factor));
+            change(old, new, Unit::Microseconds, tolerance).is_some()
         };
         (0..1_000).filter(count).count()
     };
-    let (same, slower) = (differ(1.0), differ(1.5));
-    assert!(same <= 20, "{same} of 1,000 figures that are the same are said to differ");
-    assert!(slower >= 950, "{slower} of 1,000 figures that are half as much again are found");
+    for rounds in [3, 5] {
+        let same = differ(rounds, 1.0, 0.0);
+        assert!(same <= 20, "{same} of 1,000 figures of {rounds} rounds that are the same are said to differ");
+    }
+    for (rounds, factor, least) in [(3, 1.5, 950), (5, 1.5, 1_000), (5, 1.2, 800)] {
+        let found = differ(rounds, factor, 0.1);
+        assert!(found >= least, "{found} of 1,000 figures of {rounds} rounds that are {factor} times as much are found");
+    }
 }
 
 fn run_of(turns: &[(&str, f64)]) -> Results {
@@ -61,8 +66,26 @@ fn the_others_say_how_much_the_machine_itself_changed() {
     let then = run_of(&[("karman", 100.0), ("karman-plain", 100.0), ("nginx", 60.0), ("haproxy", 50.0), ("go", 0.0)]);
     let now = run_of(&[("karman", 130.0), ("karman-plain", 200.0), ("nginx", 78.0), ("haproxy", 65.0), ("go", 9.0)]);
     // Neither what is ours nor what was nothing counts.
-    assert!((drift(&then, &now, "karman", "CPU") - 1.3).abs() < 1e-9);
-    assert!((drift(&then, &now, "nginx", "CPU") - 1.3).abs() < 1e-9);
+    assert!((drift(&then, &now, "karman", "CPU").median - 1.3).abs() < 1e-9);
+    assert!((drift(&then, &now, "nginx", "CPU").median - 1.3).abs() < 1e-9);
     let alone = run_of(&[("karman", 100.0)]);
-    assert!((drift(&alone, &run_of(&[("karman", 200.0)]), "karman", "CPU") - 1.0).abs() < 1e-9);
+    assert!((drift(&alone, &run_of(&[("karman", 200.0)]), "karman", "CPU").median - 1.0).abs() < 1e-9);
+}
+
+#[test]
+fn where_the_others_disagree_on_the_machine_a_change_counts_by_each_of_them() {
+    let (then, now) = (
+        run_of(&[("karman", 100.0), ("nginx", 10.0), ("haproxy", 10.0), ("envoy", 10.0), ("go", 10.0), ("caddy", 10.0)]),
+        run_of(&[("karman", 200.0), ("nginx", 10.0), ("haproxy", 11.0), ("envoy", 13.0), ("go", 18.0), ("caddy", 30.0)]),
+    );
+    let drift = drift(&then, &now, "karman", "CPU");
+    assert!(
+        (drift.least - 1.1).abs() < 1e-9 && (drift.median - 1.3).abs() < 1e-9 && (drift.most - 1.8).abs() < 1e-9,
+        "{drift:?}"
+    );
+    for (new, wanted) in [(200.0, Some(Change::Worse)), (170.0, None), (130.0, None), (105.0, None), (90.0, Some(Change::Better))]
+    {
+        let found = beside(drift, spread(&[100.0; 3]), spread(&[new; 3]), Unit::Microseconds, 0.1);
+        assert_eq!(found, wanted, "100 -> {new}");
+    }
 }
