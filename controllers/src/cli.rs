@@ -249,6 +249,12 @@ pub fn main() -> ExitCode {
 /// that is to end with us hangs on the thread that started it.
 #[tokio::main(flavor = "current_thread")]
 async fn run(command: Command) -> Result<(), Failure> {
+    let ran = carry_out(command).await;
+    store::etcd::lease::given_back().await;
+    ran
+}
+
+async fn carry_out(command: Command) -> Result<(), Failure> {
     match command {
         Command::Up(options) => up::up(options).await,
         Command::Try(options) => up::try_app(options).await,

@@ -86,7 +86,7 @@ fn measure_store(turn: &Turn, name: &str, store: Store, reading: &mut Reading) -
     let start = Instant::now();
     publisher = Publisher::start(&store, &karman)?;
     change(&store, &karman, apps, u32::MAX)?;
-    reading.put(&format!("{name}: publisher started again, a change routed"), Unit::Milliseconds, millis(start));
+    reading.put(&format!("{name}: publisher killed, started, a change routed"), Unit::Milliseconds, millis(start));
     drop(publisher);
     Ok(())
 }

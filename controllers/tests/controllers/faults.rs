@@ -1,8 +1,9 @@
 //! What can die, stop, fill up or lie: the edge serves on, and comes back to what the store says.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use karman::store::etcd::lease::TTL;
 use karman::store::{Author, Expect, Key, Lease, Leased, Place, Store, StoreError, Transaction};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::edge::{Edge, backend};
 use crate::etcd::Etcd;
-use crate::program::{PATIENCE, Program, signal, wait_until};
+use crate::program::{KARMAN, PATIENCE, Program, signal, wait_until};
 
 fn app(host: &str, warm_seconds: u32, address: std::net::SocketAddr) -> String {
     format!("hosts: [{host}]\nwarm_seconds: {warm_seconds}\ninstances:\n  a-1: {{address: \"{address}\"}}\n")
@@ -330,6 +331,27 @@ async fn leases_hold_and_pass_on_between_clocks_that_are_wrong_by_a_day() {
     certified("c.test").await;
     assert_eq!((certificate("a.test").await, certificate("b.test").await), (a, b), "nothing is made twice");
     assert!(!second.said().contains("WARN"), "{}", second.said());
+}
+
+#[test]
+fn who_is_told_to_stop_gives_its_lease_back() {
+    let etcd = Etcd::start();
+    let folder = tempfile::tempdir().unwrap();
+    for (verb, works) in
+        [("publish", "the store has 0 apps"), ("certificates", "this one works on"), ("keys", "this one works on")]
+    {
+        let start = |name: String| {
+            Program::start(&name, KARMAN.as_ref(), folder.path(), [verb, "--store", &etcd.url(), "--key-file", "store.key"])
+        };
+        let mut first = start(format!("{verb}-1"));
+        first.wait_for(works);
+        assert_eq!(first.interrupt(), 0, "{verb}: {}", first.said());
+        let stopped = Instant::now();
+        let mut second = start(format!("{verb}-2"));
+        second.wait_for(works);
+        assert!(stopped.elapsed() < TTL / 2, "{verb} waited {:?}, as for a lease that runs out", stopped.elapsed());
+        second.kill();
+    }
 }
 
 #[test]

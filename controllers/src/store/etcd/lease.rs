@@ -1,10 +1,11 @@
 //! Leases of etcd: a key that exists for as long as its holder keeps it alive.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use etcd_client::{Client, PutOptions, Txn, TxnOp};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{Etcd, is_absent};
 use crate::store::follow::Task;
@@ -15,6 +16,19 @@ use crate::store::{Lease, Leased, StoreError};
 pub const TTL: Duration = Duration::from_secs(10);
 /// Three words may be lost before the lease is.
 const KEEP_EVERY: Duration = Duration::from_millis(2_500);
+/// How long a process that ends waits for etcd to take its leases back; what is not taken runs out.
+const GIVE_BACK_MAX: Duration = Duration::from_secs(1);
+
+/// How many leases this process has, those among them that are being given back.
+static OURS: LazyLock<watch::Sender<usize>> = LazyLock::new(watch::Sender::default);
+
+/// Waits until the leases that were dropped are given back. Without it a process ends too soon, and the next one waits
+/// until its leases run out.
+pub async fn given_back() {
+    let mut ours = OURS.subscribe();
+    // One that etcd does not take back in time is no trouble of whoever ends.
+    let _ = timeout(GIVE_BACK_MAX, ours.wait_for(|ours| *ours == 0)).await;
+}
 
 impl Etcd {
     pub(super) async fn take_lease(&self, name: &str) -> Result<Leased, StoreError> {
@@ -28,7 +42,7 @@ impl Etcd {
         let put = TxnOp::put(key.as_str(), holder(), Some(PutOptions::new().with_lease(id)));
         let txn = Txn::new().when([is_absent(&key)]).and_then([put]);
         // Not tried again: whoever is not sure to have it does not have it, and it runs out by itself.
-        let taken = tokio::time::timeout(super::CALL_TIME_MAX, self.client.kv_client().txn(txn)).await;
+        let taken = timeout(super::CALL_TIME_MAX, self.client.kv_client().txn(txn)).await;
         let taken = taken.map_err(|_| super::too_slow())?.map_err(super::unreachable)?;
         if !taken.succeeded() {
             let _ = self.call(|client| async move { client.lease_client().revoke(id).await }).await;
@@ -47,7 +61,7 @@ impl Etcd {
 
 /// Keeps a lease alive until it is lost; gives it back when the keeper is dropped.
 async fn keep(client: Client, id: i64, asked: Instant, lose: watch::Sender<bool>) {
-    let _revoke = Revoke { client: client.clone(), id };
+    let _revoke = Revoke::new(client.clone(), id);
     // Counted from when it was asked for, so that we know of a loss no later than etcd.
     let mut until = asked + TTL;
     while let Ok(kept) = timeout_at(until, keep_once(&client, id)).await {
@@ -83,11 +97,22 @@ struct Revoke {
     id: i64,
 }
 
+impl Revoke {
+    fn new(client: Client, id: i64) -> Self {
+        OURS.send_modify(|ours| *ours += 1);
+        Self { client, id }
+    }
+}
+
 impl Drop for Revoke {
     fn drop(&mut self) {
         let (client, id) = (self.client.clone(), self.id);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { drop(client.lease_client().revoke(id).await) });
+            runtime.spawn(async move {
+                // It runs out by itself where etcd does not answer.
+                let _ = client.lease_client().revoke(id).await;
+                OURS.send_modify(|ours| *ours -= 1);
+            });
         }
     }
 }
