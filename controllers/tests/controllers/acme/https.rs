@@ -11,11 +11,10 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use karman_faults::Scripted;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
-use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
 use tokio_rustls::TlsAcceptor;
 
 /// A root, and a leaf of it.
@@ -47,10 +46,10 @@ impl Identity {
     }
 }
 
-/// A server that runs on threads of its own until it is dropped.
+/// A server that runs on a thread of its own until it is dropped.
 pub(super) struct HttpsServer {
     pub(super) address: SocketAddr,
-    _runtime: Runtime,
+    _world: Scripted,
 }
 
 impl HttpsServer {
@@ -65,21 +64,15 @@ impl HttpsServer {
         let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
         let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let listener = runtime.block_on(TcpListener::bind(address)).unwrap();
-        let address = listener.local_addr().unwrap();
-        runtime.spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let _ = stream.set_nodelay(true);
-                let (acceptor, handler) = (acceptor.clone(), handler.clone());
-                tokio::spawn(async move {
-                    let Ok(stream) = acceptor.accept(stream).await else { return };
-                    let service = service_fn(move |request: Request<Incoming>| answer(request, handler.clone()));
-                    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-                });
+        let world = Scripted::start_at(address, move |_, stream, _| {
+            let (acceptor, handler) = (acceptor.clone(), handler.clone());
+            async move {
+                let Ok(stream) = acceptor.accept(stream).await else { return };
+                let service = service_fn(move |request: Request<Incoming>| answer(request, handler.clone()));
+                let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
             }
         });
-        Self { address, _runtime: runtime }
+        Self { address: world.address, _world: world }
     }
 }
 
