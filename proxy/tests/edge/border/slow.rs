@@ -9,9 +9,9 @@ use karman_faults::{Scripted, read_message};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::Border;
 use super::rig::{Got, Wants};
-use crate::rig::{App, Edge, HOST, SOON, parse, until};
+use super::{Border, difference, refusals};
+use crate::rig::{Edge, HOST, SOON, parse, until};
 
 /// Sends a byte every tenth of a second until the edge has had enough.
 async fn drip(edge: SocketAddr, first: &str, drop: &[u8]) -> Got {
@@ -161,17 +161,30 @@ async fn who_sends_a_part_and_waits_hears_what_the_app_says_to_it() {
 
 #[tokio::test]
 async fn an_answer_that_nobody_takes_is_given_up() {
-    let (edge, app) = (Edge::start_with("limits: {body_pause_seconds: 1}").await, App::start("a"));
-    edge.put_todos(&[("a", app.address)]).await;
-    let mut client = TcpStream::connect(edge.http).await.unwrap();
-    let request = format!("GET /api/bytes?n=50000000 HTTP/1.1\r\nhost: {HOST}\r\nx-request-id: stuck\r\n\r\n");
+    const LENGTH: usize = 50_000_000;
+    let app = Scripted::start(|_, mut stream, seen| async move {
+        seen.read(&mut stream).await;
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {LENGTH}\r\n\r\n");
+        let _ = stream.write_all(head.as_bytes()).await;
+        let _ = stream.write_all(&vec![b'x'; LENGTH]).await;
+    });
+    let mut border = Border::before(app, "limits: {body_pause_seconds: 1}").await;
+    let (refused, requests) = (refusals(&border.edge).await, border.requests().await);
+    let mut client = TcpStream::connect(border.edge.http).await.unwrap();
+    let request = format!("GET /x HTTP/1.1\r\nhost: {HOST}\r\nx-request-id: stuck\r\n\r\n");
     client.write_all(request.as_bytes()).await.unwrap();
-    let line = &edge.lines_of("stuck", 1).await[0];
+    border.be_served().await;
+    let line = &border.edge.lines_of("stuck", 1).await[0];
     assert_eq!(line["why"], "an answer that was taken too slowly", "L02: {line}");
-    until("the app is rid of it", async || edge.instance("a").await["in_flight"] == 0).await;
+    until("the app is rid of it", async || border.edge.instance("a").await["in_flight"] == 0).await;
+    assert_eq!((border.app.count(), border.requests().await - requests), (1, 2), "L02: and the bystander's");
+    let counted = difference(&refused, &refusals(&border.edge).await);
+    assert_eq!((line["status"].as_u64(), line["code"].as_str()), (Some(200), Some("request-timeout")), "L02: {line}");
+    assert_eq!(counted, [("request-timeout".to_owned(), 1)], "L02: {line}");
     let mut rest = Vec::new();
     let _ = client.read_to_end(&mut rest).await;
-    assert!(rest.len() < 50_000_000, "a cut body never looks whole");
+    assert!(rest.len() < LENGTH, "a cut body never looks whole");
+    border.be_served().await;
 }
 
 #[tokio::test]
