@@ -25,8 +25,8 @@ pub(crate) const SCENARIO: Scenario = Scenario {
     remarks: &[
         (
             "the crowd,",
-            "load, proxy and app share the cores, which 20,000 a second are too many for: whoever spends less CPU a request, see 'http', \
-             answers more of them in time; the picture shows how many",
+            "load, proxy and app share two cores, so a request may cost all of them 100 us; load and app take 42 of these, and whoever takes \
+             more than the rest, see 'http', answers late. The picture shows how many",
         ),
         (
             "from its end",
