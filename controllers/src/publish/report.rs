@@ -196,7 +196,7 @@ fn warn_of_news(last: Option<&Report>, report: &Report) {
     let said = |reasons: &[Reason]| reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     for (id, reasons) in &report.refused {
         if last.is_none_or(|last| last.refused.get(id) != Some(reasons)) {
-            warn!("the proxy refused {id} and keeps what it has: {}", said(reasons));
+            warn!("the proxy keeps what it has of {id}: {}", said(reasons));
         }
     }
     for (what, reasons) in &report.rejected {

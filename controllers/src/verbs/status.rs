@@ -150,7 +150,7 @@ fn wrongs(publishers: &Publishers) -> String {
     for (label, Published { report, .. }) in &publishers.edges {
         let proxy = if several { format!("the proxy of {label}") } else { "the proxy".to_owned() };
         for (id, reasons) in &report.refused {
-            text.push_str(&format!("\n{proxy} refused {id} and keeps what it has:\n"));
+            text.push_str(&format!("\n{proxy} keeps what it has of {id}:\n"));
             reasons.iter().for_each(|reason| text.push_str(&format!("  {reason}\n")));
         }
         for (what, reasons) in &report.rejected {

@@ -47,10 +47,10 @@ fn a_refused_app_holds_back_nobody_and_is_shown() {
     assert!(next_change(&calls).body["apps"]["bad"].is_object());
     let rest = next_change(&calls);
     assert_eq!(rest.body["apps"].as_object().unwrap().keys().collect::<Vec<_>>(), ["good"]);
-    edge.publisher().wait_for("the proxy refused bad and keeps what it has: apps.bad.hosts[0]: not this one");
+    edge.publisher().wait_for("the proxy keeps what it has of bad: apps.bad.hosts[0]: not this one");
     wait_until("the store has its report", || edge.report()["refused"]["bad"].is_array());
     let status = edge.karman(&["status"]);
-    assert!(status.stdout.contains("the proxy refused bad"), "{status:?}");
+    assert!(status.stdout.contains("the proxy keeps what it has of bad"), "{status:?}");
 
     edge.write("apps/good.yaml", "hosts: [good.test]\nwarm_seconds: 3\n");
     let delta = next_change(&calls);

@@ -105,7 +105,7 @@ fn an_app_with_a_field_that_matters_and_is_not_known_stays_as_its_proxy_has_it()
     let mut older = Older::without(&["apps.*.deny"]);
     let calls = listen(&edge.socket(), move |call| older.answer(call));
     edge.start_publisher();
-    edge.publisher().wait_for("refused a and keeps what it has: apps.a.deny: this proxy does not know the field");
+    edge.publisher().wait_for("the proxy keeps what it has of a: apps.a.deny: this proxy does not know the field");
     let whole = next_change(&calls);
     assert_eq!(whole.body["apps"].as_object().unwrap().keys().collect::<Vec<_>>(), ["b"], "it has no good version of the other");
 
