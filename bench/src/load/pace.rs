@@ -9,7 +9,6 @@ mod tests;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::sync::{Barrier, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,8 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Longer than a crowd that comes at once takes until all of it is answered.
 const LATEST: Duration = Duration::from_secs(30);
 
-/// From when all threads stand until the first request is due.
+/// Until the first request is due: so much, and so much for each thread that has to stand by then.
 const LEAD: Duration = Duration::from_millis(50);
+const LEAD_PER_THREAD: Duration = Duration::from_micros(500);
 
 /// How long a rate counts as steady.
 const STEP: Duration = Duration::from_millis(10);
@@ -130,27 +130,17 @@ pub(crate) fn run(asked: &Asked, connections: u32, rate: Rate<'_>) -> Noted {
     noted
 }
 
-/// Several loads at once. They begin when all of their threads stand: to start hundreds of them keeps a machine from other work
-/// for longer than a request takes.
+/// Several loads at once. They begin a while after their threads were started: to start hundreds of them keeps a machine from
+/// other work for longer than a request takes. Each sleeps until its own first request is due, and no word wakes them all.
 pub(crate) fn together<const N: usize>(loads: [Load<'_>; N]) -> [Noted; N] {
     let all: u32 = loads.iter().map(|(_, connections, _)| connections).sum();
-    let (standing, start) = (Barrier::new(all as usize + 1), OnceLock::new());
-    // Until all are there, and until it is known when they begin.
-    let begin = || {
-        standing.wait();
-        standing.wait();
-        *start.get_or_init(Instant::now)
-    };
-    let begin = &begin;
+    let start = Instant::now() + LEAD + LEAD_PER_THREAD * all;
     thread::scope(|scope| {
         let threads = loads.map(|(asked, connections, rate)| {
             let of = f64::from(connections);
-            let share = |n| move || one(asked, begin(), f64::from(n) / of, of, rate);
+            let share = |n| move || one(asked, start, f64::from(n) / of, of, rate);
             (0..connections).map(|n| scope.spawn(share(n))).collect::<Vec<_>>()
         });
-        standing.wait();
-        let _ = start.set(Instant::now() + LEAD);
-        standing.wait();
         threads.map(|threads| {
             let mut noted = Noted::new();
             threads.into_iter().filter_map(|thread| thread.join().ok()).for_each(|part| noted.add(part));

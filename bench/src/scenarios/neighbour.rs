@@ -20,8 +20,8 @@ pub(crate) const SCENARIO: Scenario = Scenario {
         ("the neighbour in the calm,", "a request costs more CPU, see 'http'"),
         (
             "the neighbour in the storm,",
-            "not the edge alone: the first requests of the storm's 400 threads hold up the lab itself for up to 400 ms, whoever is measured; \
-             bench/README.md says what is known",
+            "not the edge alone: the first requests of the storm's 400 threads hold up the lab itself, whoever is measured, and each second \
+             200 of them are answered together; a request costs more CPU, see 'http'",
         ),
     ],
 };
