@@ -9,7 +9,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::catalog::Catalog;
 use crate::failure::{Exit, Failure};
-use crate::store::{Found, Kind, Leased, Place, Store, StoreError, etcd};
+use crate::signals::Signals;
+use crate::store::{Found, Kind, Lease, Leased, Place, Store, StoreError, etcd};
 
 pub mod accept;
 pub mod decide;
@@ -80,6 +81,31 @@ pub const LEASE: &str = "publish";
 /// Runs until it is told to stop, or once.
 pub async fn run(options: &Options) -> Result<(), Failure> {
     give_way();
+    // Heard before there is anything to be given back.
+    let mut signals = Signals::new().map_err(|error| Failure::system("signals", &error))?;
+    let (publisher, leases) = tokio::select! {
+        ready = prepare(options) => match ready? {
+            Some(ready) => ready,
+            None => return Ok(()),
+        },
+        () = signals.stop() => return stopped(options),
+    };
+    if !options.once {
+        return publisher.forever(leases, signals).await;
+    }
+    tokio::select! {
+        published = publisher.once() => published,
+        () = signals.stop() => stopped(options),
+    }
+}
+
+/// Whoever waits for all to be published hears that it is not.
+fn stopped(options: &Options) -> Result<(), Failure> {
+    if options.once { Err(Failure::new(Exit::NotNow, "told to stop before all was published")) } else { Ok(()) }
+}
+
+/// A publisher that has read the store, under its leases. None where another one was asked to accept what it doubts.
+async fn prepare(options: &Options) -> Result<Option<(Publisher, Vec<Lease>)>, Failure> {
     let store = options.store.open().await?;
     let mut leases = Vec::new();
     for name in options.leases() {
@@ -90,15 +116,14 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
             Leased::Theirs(holder) => {
                 let holder = holder.unwrap_or_else(|| "another process".to_owned());
                 if options.accept {
-                    return accept::ask(store.as_ref(), &holder).await;
+                    return accept::ask(store.as_ref(), &holder).await.map(|()| None);
                 }
                 let message = format!("another publisher ({holder}) works on {}; one is enough", options.store);
                 return Err(Failure::new(Exit::NotNow, message));
             }
         }
     }
-    let publisher = Publisher::open(store, options).await?;
-    if options.once { publisher.once().await } else { publisher.forever(leases).await }
+    Ok(Some((Publisher::open(store, options).await?, leases)))
 }
 
 /// Lets the proxy beside it go first: composing the documents of many apps takes a core for a tenth of a

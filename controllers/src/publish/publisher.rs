@@ -109,8 +109,7 @@ impl Publisher {
     }
 
     /// Publishes until it is told to stop, or until somebody else has one of its leases.
-    pub async fn forever(mut self, mut leases: Vec<Lease>) -> Result<(), Failure> {
-        let mut signals = Signals::new().map_err(|error| Failure::system("signals", &error))?;
+    pub async fn forever(mut self, mut leases: Vec<Lease>, mut signals: Signals) -> Result<(), Failure> {
         let (tell, wanted) = watch::channel(Arc::new(self.wanted().await));
         let mut posts = JoinSet::new();
         for post in std::mem::take(&mut self.posts) {
