@@ -264,6 +264,11 @@ impl ProxyHttp for Proxy {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         };
         let answered = failure::answer(&self.edge, session, x, code).await.unwrap_or(false);
+        if !answered && session.req_header().version == Version::HTTP_11 {
+            // What was written of an answer may wait for more of it: its client gets that, and sees by its framing that it ends
+            // too early. An answer to HTTP/1.0 may have none.
+            let _ = tokio::time::timeout(DRAIN_TIMEOUT, session.as_mut().shutdown()).await;
+        }
         if answered && !session.is_http2() && !session.as_mut().is_body_done() {
             if fault.is_some() {
                 session.as_mut().shutdown().await;

@@ -10,6 +10,9 @@ use tokio::net::TcpStream;
 use super::rig::{Border, Case, Wants, converse};
 use crate::rig::{Edge, HOST};
 
+/// Longer than a part of an answer takes to its client.
+const GONE_ON: Duration = Duration::from_millis(50);
+
 /// An app that answers a request for `/N` with the Nth of these, and closes.
 fn babbler(answers: &'static [(&'static str, &'static str, &'static str)]) -> Scripted {
     Scripted::start(move |_, mut stream, heads| async move {
@@ -17,6 +20,8 @@ fn babbler(answers: &'static [(&'static str, &'static str, &'static str)]) -> Sc
             let head = heads.last();
             let n: usize = head.split(['/', ' ']).nth(2).unwrap().parse().unwrap();
             let _ = stream.write_all(answers[n].1.replace("HUGE", &"x".repeat(100_000)).as_bytes()).await;
+            // So that the end is seen after the answer, and what was to go on waits for no more of it.
+            tokio::time::sleep(GONE_ON).await;
         }
     })
 }
