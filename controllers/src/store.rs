@@ -29,7 +29,7 @@ pub use dir::Directory;
 pub use entry::Entry;
 pub use error::StoreError;
 pub use follow::{Follow, News};
-pub use history::Change;
+pub use history::{Change, History};
 pub use kind::{Key, Kind};
 pub use lease::{Lease, Leased};
 pub use ledger::Ledger;
@@ -69,8 +69,8 @@ pub trait Store: Debug + Send + Sync {
     /// Who holds the lease of this name, in words.
     async fn holder(&self, name: &str) -> Result<Option<String>, StoreError>;
 
-    /// The last changes of an entry, oldest first: at most [`history::CHANGES_MAX`].
-    async fn history(&self, key: &Key) -> Result<Vec<Change>, StoreError>;
+    /// The last changes of an entry: at most [`history::CHANGES_MAX`]. One that cannot be read hides no other.
+    async fn history(&self, key: &Key) -> Result<History, StoreError>;
 
     /// Gives an entry the history that it had in another store.
     async fn adopt(&self, key: &Key, changes: &[Change]) -> Result<(), StoreError>;

@@ -14,8 +14,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::lease::Fence;
 use super::{
-    Change, Entry, Follow, Found, Key, Kind, Lease, Leased, Ledger, Reading, Remembered, Seen, Store, StoreError, TEXT_BYTES_MAX,
-    Text, Transaction, Version,
+    Change, Entry, Follow, Found, History, Key, Kind, Lease, Leased, Ledger, Reading, Remembered, Seen, Store, StoreError,
+    TEXT_BYTES_MAX, Text, Transaction, Version,
 };
 use crate::catalog::Accepted;
 use crate::cores::on_all_cores;
@@ -86,7 +86,7 @@ impl Store for Directory {
         Ok(Lock::holder(&self.lease_path(name)))
     }
 
-    async fn history(&self, key: &Key) -> Result<Vec<Change>, StoreError> {
+    async fn history(&self, key: &Key) -> Result<History, StoreError> {
         self.changes(key)
     }
 

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use etcd_client::{Client, Compare, CompareOp, ConnectOptions, Error, GetOptions, KeyValue};
 use tokio::time::timeout;
 
-use super::{Change, Follow, Key, Kind, Leased, Ledger, Reading, Seen, Store, StoreError, Text, Transaction, Version};
+use super::{Change, Follow, History, Key, Kind, Leased, Ledger, Reading, Seen, Store, StoreError, Text, Transaction, Version};
 
 pub mod address;
 mod commit;
@@ -190,7 +190,7 @@ impl Store for Etcd {
         Ok(entry.and_then(|entry| entry.value_str().ok().map(str::to_owned)))
     }
 
-    async fn history(&self, key: &Key) -> Result<Vec<Change>, StoreError> {
+    async fn history(&self, key: &Key) -> Result<History, StoreError> {
         self.changes(key).await
     }
 

@@ -17,3 +17,26 @@ pub struct Change {
     /// What stood there from then on; `None` if the entry was removed.
     pub text: Option<String>,
 }
+
+/// The last changes of an entry, as far as they can be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// Oldest first.
+    pub changes: Vec<Change>,
+    /// What is kept and cannot be read: where it stands, and what is wrong with it.
+    pub unreadable: Vec<String>,
+}
+
+impl History {
+    /// Of what is kept, oldest first: each with where it stands.
+    pub(super) fn read<'a>(kept: impl IntoIterator<Item = (String, &'a [u8])>) -> Self {
+        let mut history = Self::default();
+        for (place, line) in kept {
+            match serde_json::from_slice(line) {
+                Ok(change) => history.changes.push(change),
+                Err(error) => history.unreadable.push(format!("{place} cannot be read: {error}")),
+            }
+        }
+        history
+    }
+}

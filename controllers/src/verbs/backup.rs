@@ -15,7 +15,7 @@ use crate::failure::{Exit, Failure};
 use crate::publish::outcome::counted;
 use crate::store::dir::write::write_secretly;
 use crate::store::transaction::WRITES_MAX;
-use crate::store::{Author, Change, Expect, Key, Kind, StoreError, Transaction};
+use crate::store::{Author, Change, Expect, History, Key, Kind, StoreError, Transaction};
 
 /// A backup that says another form was written by another release.
 const FORM: u32 = 1;
@@ -47,7 +47,8 @@ pub async fn backup(file: &Path, asked: &Asked) -> Result<(), Failure> {
     let reading = store.read(&kinds()).await?;
     let (mut entries, mut history) = (BTreeMap::new(), BTreeMap::new());
     for (key, seen) in reading.entries {
-        let changes = store.history(&key).await?;
+        let History { changes, unreadable } = store.history(&key).await?;
+        unreadable.iter().for_each(|mistake| eprintln!("karman: left out: {mistake}"));
         if !changes.is_empty() {
             history.insert(key.to_string(), changes);
         }

@@ -16,7 +16,7 @@ use super::preview;
 use super::{Asked, print, print_json};
 use crate::failure::{Exit, Failure};
 use crate::shared_map::Changed;
-use crate::store::{Author, Change, Key, Kind, Seen, Store, TEXT_BYTES_MAX, Transaction};
+use crate::store::{Author, Change, History, Key, Kind, Seen, Store, TEXT_BYTES_MAX, Transaction};
 
 /// What a change of the store would do, or did.
 #[derive(Serialize)]
@@ -114,12 +114,13 @@ pub async fn diff(id: &AppId, from: Option<u64>, to: Option<u64>, file: Option<P
 /// `karman apps history`: who changed the app, when and why.
 pub async fn history(id: &AppId, asked: &Asked) -> Result<(), Failure> {
     let store = asked.store().await?;
-    let mut changes = Vec::new();
+    let (mut changes, mut is_read) = (Vec::new(), true);
     for kind in [Kind::App, Kind::State, Kind::Draining] {
-        let key = Key::of(kind, id);
-        changes.extend(store.history(&key).await?.into_iter().map(|change| (kind, change)));
+        let history = read_history(store.as_ref(), &Key::of(kind, id)).await?;
+        is_read &= history.unreadable.is_empty();
+        changes.extend(history.changes.into_iter().map(|change| (kind, change)));
     }
-    if changes.is_empty() {
+    if changes.is_empty() && is_read {
         return Err(no_history(&Key::of(Kind::App, id)));
     }
     changes.sort_by_key(|(_, change)| change.at);
@@ -186,13 +187,21 @@ async fn text_of(store: &dyn Store, key: &Key) -> Result<Option<String>, Failure
     }
 }
 
-async fn version(store: &dyn Store, key: &Key, number: u64) -> Result<String, Failure> {
+/// The history of an entry; what cannot be read of it is said.
+async fn read_history(store: &dyn Store, key: &Key) -> Result<History, Failure> {
     let history = store.history(key).await?;
-    let kept = match (history.first(), history.last()) {
+    history.unreadable.iter().for_each(|mistake| eprintln!("karman: {mistake}"));
+    Ok(history)
+}
+
+async fn version(store: &dyn Store, key: &Key, number: u64) -> Result<String, Failure> {
+    let History { changes, unreadable } = read_history(store, key).await?;
+    let kept = match (changes.first(), changes.last()) {
         (Some(first), Some(last)) => format!("{} to {}", first.number, last.number),
-        _ => return Err(no_history(key)),
+        _ if unreadable.is_empty() => return Err(no_history(key)),
+        _ => "none that can be read".to_owned(),
     };
-    let change = history.into_iter().find(|change| change.number == number);
+    let change = changes.into_iter().find(|change| change.number == number);
     let change = change.ok_or_else(|| Failure::usage(format!("there is no change {number} of {key}: {kept} are kept")))?;
     change.text.ok_or_else(|| Failure::usage(format!("change {number} of {key} removed it: there is no text to go back to")))
 }

@@ -51,7 +51,7 @@ async fn changes(store: &dyn Store, json: bool) -> Result<(), Failure> {
             continue;
         }
         for (key, seen) in news.seen {
-            let last = store.history(&key).await?.pop();
+            let last = store.history(&key).await?.changes.pop();
             let told = Told {
                 at: last.as_ref().map_or_else(Timestamp::now, |change| change.at),
                 changed: key.to_string(),

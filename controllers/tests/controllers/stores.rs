@@ -86,6 +86,7 @@ both! {
     a_follower_sees_all_and_then_every_change,
     a_lease_is_one_holders_and_its_writes_end_with_it,
     changes_are_kept_with_who_and_why,
+    a_change_that_cannot_be_read_is_named_and_hides_no_other,
     stamps_never_go_back,
     what_no_store_could_hold_is_refused,
 }
@@ -263,22 +264,46 @@ async fn a_lease_is_one_holders_and_its_writes_end_with_it(rig: Rig) {
 }
 
 async fn changes_are_kept_with_who_and_why(rig: Rig) {
-    assert!(rig.store.history(&key("apps/a")).await.unwrap().is_empty());
+    assert!(rig.store.history(&key("apps/a")).await.unwrap().changes.is_empty());
     rig.write("apps/a", "one").await;
     rig.write("apps/a", "two").await;
     rig.remove("apps/a").await;
     rig.write("apps/a", "three").await;
-    let history = rig.store.history(&key("apps/a")).await.unwrap();
+    let history = rig.store.history(&key("apps/a")).await.unwrap().changes;
     let found: Vec<_> = history.iter().map(|change| (change.number, change.by.as_str(), change.text.as_deref())).collect();
     assert_eq!(found, [(1, "mia", Some("one")), (2, "mia", Some("two")), (3, "mia", None), (4, "mia", Some("three"))]);
     assert_eq!(history[0].why.as_deref(), Some("a test"));
     for n in 0..CHANGES_MAX {
         rig.write("apps/a", &n.to_string()).await;
     }
-    let history = rig.store.history(&key("apps/a")).await.unwrap();
+    let history = rig.store.history(&key("apps/a")).await.unwrap().changes;
     assert_eq!((history.len(), history[0].number), (CHANGES_MAX, 5));
     rig.write("keys/cookie", "{}").await;
-    assert!(rig.store.history(&key("keys/cookie")).await.unwrap().is_empty(), "an old key is gone once it is replaced");
+    assert!(rig.store.history(&key("keys/cookie")).await.unwrap().changes.is_empty(), "an old key is gone once it is replaced");
+}
+
+async fn a_change_that_cannot_be_read_is_named_and_hides_no_other(rig: Rig) {
+    rig.write("apps/a", "one").await;
+    rig.write("apps/a", "two").await;
+    let place = match &rig.etcd {
+        Some(etcd) => {
+            // "/test/.history/apps/a/0000000002" and "oh" in base64.
+            etcd.call("/v3/kv/put", r#"{"key":"L3Rlc3QvLmhpc3RvcnkvYXBwcy9hLzAwMDAwMDAwMDI=","value":"b2g="}"#);
+            "/test/.history/apps/a/0000000002".to_owned()
+        }
+        None => {
+            let path = format!("{}/.karman/history/apps/a.jsonl", rig.store.place());
+            let first = std::fs::read_to_string(&path).unwrap().lines().next().unwrap().to_owned();
+            std::fs::write(&path, first + "\noh\n").unwrap();
+            format!("{path}:2")
+        }
+    };
+    rig.write("apps/a", "three").await;
+    let history = rig.store.history(&key("apps/a")).await.unwrap();
+    let found: Vec<_> = history.changes.iter().map(|change| (change.number, change.text.as_deref())).collect();
+    assert_eq!(found, [(1, Some("one")), (3, Some("three"))]);
+    assert_eq!(history.unreadable.len(), 1);
+    assert!(history.unreadable[0].starts_with(&format!("{place} cannot be read: ")), "{:?}", history.unreadable);
 }
 
 async fn stamps_never_go_back(rig: Rig) {

@@ -1,9 +1,9 @@
 //! The history of an entry in a directory: a line of JSON for each change, in a file below `.karman/history/`.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
@@ -11,21 +11,20 @@ use super::write::{in_its_folder, write_soon};
 use super::{Directory, Lock};
 use crate::catalog::Accepted;
 use crate::store::history::CHANGES_MAX;
-use crate::store::{Author, Change, Key, StoreError};
+use crate::store::{Author, Change, History, Key, StoreError};
 
 #[cfg(test)]
 mod tests;
 
-/// A file of more lines is shortened to the [`CHANGES_MAX`] last ones, so that most changes only add a line.
-const LINES_MAX: usize = 2 * CHANGES_MAX;
+/// So much of a file is looked through for its last change at first, and more where that is longer.
+const END_BYTES: u64 = 4 * 1024;
 
 impl Directory {
-    /// The last changes of an entry, oldest first.
-    pub(super) fn changes(&self, key: &Key) -> Result<Vec<Change>, StoreError> {
+    /// The last changes of an entry.
+    pub(super) fn changes(&self, key: &Key) -> Result<History, StoreError> {
         let path = self.history_of(key);
-        let lines = Lines::read(path.clone()).map_err(|error| StoreError::io(path.display(), &error))?;
-        let read = |line| serde_json::from_str(line).map_err(|error| StoreError::Refused(format!("{}: {error}", path.display())));
-        lines.kept().map(read).collect()
+        let text = read(&path).map_err(|error| StoreError::io(path.display(), &error))?;
+        Ok(History::read(kept(&text).map(|(number, line)| (format!("{}:{number}", path.display()), line))))
     }
 
     /// Takes a change down, unless it is the last one already. The lock of the store's writers is held.
@@ -33,9 +32,9 @@ impl Directory {
         if !key.kind.has_history() {
             return Ok(());
         }
-        let mut lines = Lines::read(self.history_of(key))?;
-        lines.add(author, text)?;
-        lines.write()
+        let mut end = End::read(self.history_of(key))?;
+        end.add(author, text)?;
+        end.write()
     }
 
     /// Takes down what people changed with their editors. An entry that was never changed since it
@@ -47,25 +46,25 @@ impl Directory {
         }
         let _lock = self.writers_lock()?;
         for (key, before) in edits {
-            let mut lines = Lines::read(self.history_of(key))?;
-            if lines.text.is_empty() {
+            let mut end = End::read(self.history_of(key))?;
+            if end.number == 0 {
                 let unknown = Author { by: "unknown".to_owned(), why: Some("as it was first seen".to_owned()) };
-                lines.add(&unknown, before.as_deref())?;
+                end.add(&unknown, before.as_deref())?;
             }
             let now = accepted.get(key).and_then(Option::as_ref);
             let by = now.and_then(|entry| fs::metadata(self.root().join(&entry.file)).ok()).map(|file| user(file.uid()));
             let author = Author { by: by.unwrap_or_else(|| "unknown".to_owned()), why: Some("edited by hand".to_owned()) };
-            lines.add(&author, now.map(|entry| entry.text.as_str()))?;
-            lines.write()?;
+            end.add(&author, now.map(|entry| entry.text.as_str()))?;
+            end.write()?;
         }
         Ok(())
     }
 
     pub(super) fn adopt_changes(&self, key: &Key, changes: &[Change]) -> io::Result<()> {
         let _lock = self.writers_lock()?;
-        let mut lines = Lines { anew: true, ..Lines::new(self.history_of(key)) };
-        changes.iter().try_for_each(|change| lines.push(change))?;
-        lines.write()
+        let mut lines = Vec::new();
+        changes.iter().try_for_each(|change| push(&mut lines, change))?;
+        write_soon(&self.history_of(key), &lines)
     }
 
     fn history_of(&self, key: &Key) -> PathBuf {
@@ -73,70 +72,120 @@ impl Directory {
     }
 }
 
-/// The history of one entry as it stands on disk, and what is to be added to it.
-struct Lines {
+/// The end of an entry's history as it stands on disk, and what is to be added to it.
+struct End {
     path: PathBuf,
-    /// Whole lines, those to be added behind the others.
-    text: String,
-    /// So much of it is on disk.
-    written: usize,
-    /// Whether the file has to be written anew: a power cut left a part of a line in it, or it is to be replaced.
-    anew: bool,
+    /// So long are the whole lines of the file: a power cut may have left a part of one behind them.
+    whole: u64,
+    /// Of the last change, whether it can be read or not; 0 before the first.
+    number: u64,
+    /// The last change, if it can be read.
+    last: Option<Change>,
+    new: Vec<u8>,
 }
 
-impl Lines {
-    fn new(path: PathBuf) -> Self {
-        Self { path, text: String::new(), written: 0, anew: false }
-    }
-
+impl End {
     fn read(path: PathBuf) -> io::Result<Self> {
-        let mut text = match fs::read_to_string(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            text => text?,
+        let mut file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Self { path, whole: 0, number: 0, last: None, new: Vec::new() });
+            }
+            file => file?,
         };
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        let anew = whole < text.len();
-        text.truncate(whole);
-        Ok(Self { path, text, written: whole, anew })
-    }
-
-    /// The last of the changes.
-    fn kept(&self) -> impl Iterator<Item = &str> {
-        let too_many = self.text.lines().count().saturating_sub(CHANGES_MAX);
-        self.text.lines().skip(too_many)
+        let length = file.metadata()?.len();
+        let mut wanted = END_BYTES;
+        loop {
+            let begin = length.saturating_sub(wanted);
+            file.seek(SeekFrom::Start(begin))?;
+            let mut text = Vec::new();
+            file.read_to_end(&mut text)?;
+            if let Some((whole, number, last)) = last_change(&text, begin == 0) {
+                return Ok(Self { path, whole: begin + whole as u64, number, last, new: Vec::new() });
+            }
+            wanted *= 8;
+        }
     }
 
     /// Adds a change, unless it is the last one already.
     fn add(&mut self, author: &Author, text: Option<&str>) -> io::Result<()> {
-        // One that cannot be read is not lost by another that follows it.
-        let last = self.text.lines().next_back().and_then(|line| serde_json::from_str::<Change>(line).ok());
-        if last.as_ref().map_or_else(|| text.is_none(), |last| last.text.as_deref() == text) {
+        let is_same = match &self.last {
+            Some(last) => last.text.as_deref() == text,
+            None => self.number == 0 && text.is_none(),
+        };
+        if is_same {
             return Ok(());
         }
+        self.number += 1;
         let Author { by, why } = author.clone();
-        let number = last.map_or(0, |last| last.number) + 1;
-        self.push(&Change { number, at: Timestamp::now(), by, why, text: text.map(str::to_owned) })
-    }
-
-    fn push(&mut self, change: &Change) -> io::Result<()> {
-        self.text.push_str(&serde_json::to_string(change)?);
-        self.text.push('\n');
+        let change = Change { number: self.number, at: Timestamp::now(), by, why, text: text.map(str::to_owned) };
+        push(&mut self.new, &change)?;
+        self.last = Some(change);
         Ok(())
     }
 
     /// Not forced to disk: a power cut takes the last changes from the history, and none from the store.
     fn write(&self) -> io::Result<()> {
-        if self.anew || self.text.lines().count() > LINES_MAX {
-            let kept: String = self.kept().flat_map(|line| [line, "\n"]).collect();
-            return write_soon(&self.path, kept.as_bytes());
-        }
-        let new = self.text.get(self.written..).unwrap_or_default();
-        if new.is_empty() {
+        if self.new.is_empty() {
             return Ok(());
         }
         let mut file = in_its_folder(&self.path, || OpenOptions::new().append(true).create(true).open(&self.path))?;
-        file.write_all(new.as_bytes())
+        if file.metadata()?.len() > self.whole {
+            file.set_len(self.whole)?;
+        }
+        file.write_all(&self.new)?;
+        // Now and then only, so that most changes add a line and read the last one.
+        if self.number.is_multiple_of(CHANGES_MAX as u64) { shorten(&self.path) } else { Ok(()) }
     }
+}
+
+/// How long the whole lines of a file's end are, the number of the last change, and that change if it can be read. None
+/// if the end tells of no number. A line that cannot be read has a number too.
+fn last_change(end: &[u8], is_all: bool) -> Option<(usize, u64, Option<Change>)> {
+    let whole = end.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+    let mut unreadable = 0;
+    let mut lines = lines(end.get(..whole)?);
+    if !is_all {
+        // It may have begun before.
+        lines.next();
+    }
+    for line in lines.rev() {
+        match serde_json::from_slice::<Change>(line) {
+            Ok(change) => return Some((whole, change.number + unreadable, Some(change).filter(|_| unreadable == 0))),
+            Err(_) => unreadable += 1,
+        }
+    }
+    is_all.then_some((whole, unreadable, None))
+}
+
+/// The last of the whole lines, each with its number in the file.
+fn kept(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let too_many = lines(text).count().saturating_sub(CHANGES_MAX);
+    (1..).zip(lines(text)).skip(too_many)
+}
+
+/// The whole lines.
+fn lines(text: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    text.split_inclusive(|byte| *byte == b'\n').filter_map(|line| line.strip_suffix(b"\n"))
+}
+
+fn push(lines: &mut Vec<u8>, change: &Change) -> io::Result<()> {
+    serde_json::to_writer(&mut *lines, change)?;
+    lines.push(b'\n');
+    Ok(())
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        text => text,
+    }
+}
+
+/// Leaves what is kept in a history's file.
+fn shorten(path: &Path) -> io::Result<()> {
+    let text = read(path)?;
+    let kept: Vec<_> = kept(&text).flat_map(|(_, line)| [line, b"\n"]).collect();
+    write_soon(path, &kept.concat())
 }
 
 /// The name of a user, as far as this machine knows it.

@@ -88,7 +88,8 @@ impl Etcd {
     async fn is_done(&self, transaction: &Transaction<'_>, unanswered: Option<&Prepared>) -> Result<bool, StoreError> {
         let Some(unanswered) = unanswered else { return Ok(false) };
         for (key, change) in &unanswered.changes {
-            if self.last_change(key).await?.as_ref() != Some(change) {
+            let last = self.last_change(key).await?.and_then(|(_, last)| last);
+            if last.as_ref() != Some(change) {
                 return Ok(false);
             }
         }
