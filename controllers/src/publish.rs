@@ -82,7 +82,7 @@ pub const LEASE: &str = "publish";
 pub async fn run(options: &Options) -> Result<(), Failure> {
     give_way();
     // Heard before there is anything to be given back.
-    let mut signals = Signals::new().map_err(|error| Failure::system("signals", &error))?;
+    let mut signals = Signals::heard()?;
     let (publisher, leases) = tokio::select! {
         ready = prepare(options) => match ready? {
             Some(ready) => ready,

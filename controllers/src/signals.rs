@@ -4,6 +4,17 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::failure::Failure;
+
+/// Works until the process is told to stop, which it hears from the beginning.
+pub async fn until_stopped(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let mut signals = Signals::heard()?;
+    tokio::select! {
+        worked = work => worked,
+        () = signals.stop() => Ok(()),
+    }
+}
+
 pub struct Signals {
     hangup: Signal,
     interrupt: Signal,
@@ -11,7 +22,12 @@ pub struct Signals {
 }
 
 impl Signals {
-    pub fn new() -> io::Result<Self> {
+    /// Hears them from now on.
+    pub fn heard() -> Result<Self, Failure> {
+        Self::new().map_err(|error| Failure::system("signals", &error))
+    }
+
+    fn new() -> io::Result<Self> {
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
             interrupt: signal(SignalKind::interrupt())?,

@@ -101,7 +101,7 @@ async fn serve(
     host: Option<&str>,
     greeting: impl FnOnce(&Machine, SocketAddr) -> String,
 ) -> Result<(), Failure> {
-    let mut signals = Signals::new().map_err(|error| Failure::system("signals", &error))?;
+    let mut signals = Signals::heard()?;
     machine.start_edge(proxy)?;
     let served = tokio::select! {
         served = machine.wait_until_served(host) => served,

@@ -21,7 +21,6 @@ use super::view::View;
 use crate::failure::Failure;
 use crate::keys::account::LocalCaFile;
 use crate::sealing::Sealing;
-use crate::signals::Signals;
 use crate::store::{Author, Expect, Key, Kind, Lease, Leased, News, Store, StoreError, Transaction};
 
 /// How many orders are under way at once.
@@ -33,17 +32,12 @@ const PASS_SOONEST: SignedDuration = SignedDuration::from_millis(200);
 /// How often a second controller asks whether the first is gone.
 const LEASE_AGAIN: Duration = Duration::from_secs(2);
 
-/// Runs until it is told to stop. Only one at a time works on a store; others wait their turn.
+/// Only one at a time works on a store; others wait their turn, for ever.
 pub async fn run(store: Arc<dyn Store>, sealing: Sealing) -> Result<(), Failure> {
-    let mut signals = Signals::new().map_err(|error| Failure::system("signals", &error))?;
     let sealing = Arc::new(sealing);
     let mut is_told = false;
     loop {
-        let leased = tokio::select! {
-            leased = store.lease(super::NAME) => leased,
-            () = signals.stop() => return Ok(()),
-        };
-        match leased {
+        match store.lease(super::NAME).await {
             Ok(Leased::Ours(lease)) => {
                 let lease = Arc::new(lease);
                 is_told = false;
@@ -52,7 +46,6 @@ pub async fn run(store: Arc<dyn Store>, sealing: Sealing) -> Result<(), Failure>
                 tokio::select! {
                     worked = controller.work() => worked?,
                     () = lease.lost() => warn!("another controller may work on this store by now; this one stands by"),
-                    () = signals.stop() => return Ok(()),
                 }
             }
             Ok(Leased::Theirs(who)) if !is_told => {
@@ -63,10 +56,7 @@ pub async fn run(store: Arc<dyn Store>, sealing: Sealing) -> Result<(), Failure>
             Ok(Leased::Theirs(_)) => {}
             Err(error) => warn!("{error}"),
         }
-        tokio::select! {
-            () = sleep(LEASE_AGAIN) => {}
-            () = signals.stop() => return Ok(()),
-        }
+        sleep(LEASE_AGAIN).await;
     }
 }
 

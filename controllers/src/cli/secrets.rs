@@ -7,6 +7,7 @@ use clap::Args;
 use crate::certificates::verbs::Asked;
 use crate::failure::Failure;
 use crate::sealing::{self, Sealing};
+use crate::signals::until_stopped;
 use crate::{certificates, keys, store};
 
 /// A store with secrets in it, and where they are opened.
@@ -45,20 +46,32 @@ pub(super) struct Keys {
 
 impl Certificates {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let asked = self.secrets.asked().await?;
+        let asked = self.secrets.asked();
         match self.verb {
-            Some(verb) => verb.run(&asked).await,
-            None => certificates::controller::run(asked.store, Sealing::open(&asked.key_file)?).await,
+            Some(verb) => verb.run(&asked.await?).await,
+            None => {
+                let work = async {
+                    let asked = asked.await?;
+                    certificates::controller::run(asked.store, Sealing::open(&asked.key_file)?).await
+                };
+                until_stopped(work).await
+            }
         }
     }
 }
 
 impl Keys {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let asked = self.secrets.asked().await?;
+        let asked = self.secrets.asked();
         match self.verb {
-            Some(verb) => verb.run(&asked).await,
-            None => keys::controller::run(asked.store, Sealing::open(&asked.key_file)?).await,
+            Some(verb) => verb.run(&asked.await?).await,
+            None => {
+                let work = async {
+                    let asked = asked.await?;
+                    keys::controller::run(asked.store, Sealing::open(&asked.key_file)?).await
+                };
+                until_stopped(work).await
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ use super::record::Name;
 use super::route53::Route53;
 use super::show;
 use crate::failure::{Exit, Failure};
-use crate::signals::Signals;
+use crate::signals::until_stopped;
 use crate::store::entry::Content;
 use crate::store::{Author, Expect, Found, Key, Kind, Lease, Leased, Place, Store, Transaction};
 use crate::verbs::{print, print_json};
@@ -93,11 +93,7 @@ pub async fn challenges(store: &Place) -> Result<Challenges, Failure> {
 
 /// Keeps it so until the process is told to stop. Takes over where another one stops.
 pub async fn watch(store: &Place, asked: &Asked) -> Result<(), Failure> {
-    let mut signals = Signals::new().map_err(|error| Failure::system("signals", &error))?;
-    tokio::select! {
-        watched = watch_under_lease(store.open().await?, asked) => watched,
-        () = signals.stop() => Ok(()),
-    }
+    until_stopped(async { watch_under_lease(store.open().await?, asked).await }).await
 }
 
 async fn watch_under_lease(store: Arc<dyn Store>, asked: &Asked) -> Result<(), Failure> {

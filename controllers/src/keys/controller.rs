@@ -12,7 +12,6 @@ use tracing::{info, warn};
 use super::{KeysFile, Use};
 use crate::failure::Failure;
 use crate::sealing::Sealing;
-use crate::signals::Signals;
 use crate::store::{Author, Expect, Key, Kind, Leased, Seen, Store, Transaction};
 
 /// The controller's name: of its lease, and as the author of what it writes.
@@ -23,19 +22,12 @@ const LOOK_EVERY: SignedDuration = SignedDuration::from_secs(30);
 const LOOK_SOONEST: SignedDuration = SignedDuration::from_secs(1);
 const LEASE_AGAIN: Duration = Duration::from_secs(2);
 
-/// Runs until it is told to stop.
+/// Only one at a time works on a store; others wait their turn, for ever.
 pub async fn run(store: Arc<dyn Store>, sealing: Sealing) -> Result<(), Failure> {
-    let mut signals = Signals::new().map_err(|error| Failure::system("signals", &error))?;
     let mut is_told = false;
     loop {
-        tokio::select! {
-            () = tend_under_lease(store.as_ref(), &sealing, &mut is_told) => {}
-            () = signals.stop() => return Ok(()),
-        }
-        tokio::select! {
-            () = sleep(LEASE_AGAIN) => {}
-            () = signals.stop() => return Ok(()),
-        }
+        tend_under_lease(store.as_ref(), &sealing, &mut is_told).await;
+        sleep(LEASE_AGAIN).await;
     }
 }
 

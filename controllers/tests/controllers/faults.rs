@@ -1,6 +1,7 @@
 //! What can die, stop, fill up or lie: the edge serves on, and comes back to what the store says.
 
 use std::fs;
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use karman::store::etcd::lease::TTL;
@@ -351,6 +352,25 @@ fn who_is_told_to_stop_gives_its_lease_back() {
         second.wait_for(works);
         assert!(stopped.elapsed() < TTL / 2, "{verb} waited {:?}, as for a lease that runs out", stopped.elapsed());
         second.kill();
+    }
+}
+
+#[test]
+fn the_word_to_stop_is_heard_while_a_store_is_opened_that_does_not_answer() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    // With a user the cluster is asked who that is before the store is open.
+    let url = format!("etcd://mia@{}/test", silent.local_addr().unwrap());
+    for verb in [&["publish"][..], &["certificates"], &["keys"], &["dns", "apply", "--watch"]] {
+        let name = verb.join("-");
+        let arguments = verb.iter().copied().chain(["--store", &url]);
+        let password = [("KARMAN_ETCD_PASSWORD", "secret".to_owned())];
+        let mut program = Program::start_with(&name, KARMAN.as_ref(), folder.path(), arguments, password);
+        let (_asking, _) = silent.accept().unwrap();
+        let told = Instant::now();
+        assert_eq!(program.interrupt(), 0, "{name}: {}", program.said());
+        // Nobody waits longer for an answer than 5 s.
+        assert!(told.elapsed() < Duration::from_millis(2_500), "{name} went on for {:?}", told.elapsed());
     }
 }
 
