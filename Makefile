@@ -36,6 +36,7 @@ skew: build-tools
 lint: build-tools
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --workspace --test skew -- -D warnings
 
 build-tools:
 	@deploy/install-build-tools.sh

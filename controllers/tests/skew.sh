@@ -20,7 +20,7 @@ main() {
     build_tomorrow
     cargo build --workspace --bins
     KARMAN_SKEW_OLD=$PWD/$BUILDS/$old/bin KARMAN_SKEW_TOMORROW=$PWD/$BUILDS/tomorrow/bin KARMAN_SKEW_RECORD=$record \
-        cargo test -p karman --test skew -- --test-threads=2
+        cargo test --workspace --test skew -- --test-threads=2
 }
 
 build_old() {
