@@ -5,10 +5,13 @@ use std::io;
 use async_trait::async_trait;
 use karman_contract::document::Stamp;
 
-use super::write::write_json;
+use super::write::overwrite;
 use super::{Directory, read_text};
 use crate::store::ledger::epoch_after;
 use crate::store::{Ledger, StoreError};
+
+/// The longest stamp has 68 bytes, and a sector of a disk, which is written whole or not at all, at least 512.
+const LENGTH: usize = 80;
 
 pub struct FileLedger {
     store: Directory,
@@ -36,7 +39,11 @@ impl FileLedger {
     /// On disk before a proxy hears of it.
     fn write(&mut self, stamp: Stamp) -> Result<(), StoreError> {
         let path = self.store.own_path("revision.json");
-        write_json(&path, &stamp).map_err(|error| StoreError::io(path.display(), &error))?;
+        let written = serde_json::to_string(&stamp).map_err(io::Error::from).and_then(|text| {
+            // As long as any: it is written with each change, and where no length changes that is one block.
+            overwrite(&path, format!("{text:LENGTH$}\n").as_bytes())
+        });
+        written.map_err(|error| StoreError::io(path.display(), &error))?;
         self.stamp = stamp;
         Ok(())
     }

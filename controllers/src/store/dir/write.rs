@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use serde::Serialize;
@@ -20,6 +20,18 @@ pub fn write_secretly(path: &Path, content: &[u8]) -> io::Result<()> {
 /// Replaces a file at once; after a power cut it may be the one before.
 pub fn write_soon(path: &Path, content: &[u8]) -> io::Result<()> {
     write_through(path, content, 0o666, false)
+}
+
+/// Overwrites a file by as long a content, durably, without making a new one. Only what fits into one sector of a disk is
+/// the old or the new one after a power cut.
+pub fn overwrite(path: &Path, content: &[u8]) -> io::Result<()> {
+    let file = match OpenOptions::new().write(true).open(path) {
+        Ok(file) if file.metadata()?.len() == content.len() as u64 => file,
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => return write_durably(path, content),
+    };
+    file.write_all_at(content, 0)?;
+    file.sync_data()
 }
 
 /// Replaces a file by a value in JSON that a person can read too.
