@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::thread::sleep;
+use std::time::Instant;
 
 use jiff::Timestamp;
 use karman_contract::answer::Refusal;
@@ -26,6 +28,8 @@ use crate::admin::{Admin, read_apps};
 /// How often one round asks anew after a refusal that taught us something. Each refusal names all
 /// its reasons, so a second one means that the proxy changed meanwhile.
 const TRIES_MAX: usize = 6;
+/// So many times as long as it hashed, whoever confirms rests.
+const REST: u32 = 4;
 
 pub struct Edge {
     admin: Admin,
@@ -327,9 +331,18 @@ impl Edge {
     }
 }
 
-/// The hash of 100,000 apps takes a while, in which the other edges go on.
+/// The hash of 100,000 apps takes a core for a third of a second; with rests no request of the proxy beside it waits
+/// for all of that, and the other edges go on meanwhile.
 async fn confirmed<I: Item>(stamp: Stamp, content: Content<I>, known: Known) -> Result<Confirmed, Trouble> {
-    let hash = tokio::task::spawn_blocking(move || known.hash(stamp, &content)).await;
+    let hash = tokio::task::spawn_blocking(move || {
+        let mut since = Instant::now();
+        let rest = || {
+            sleep(since.elapsed() * REST);
+            since = Instant::now();
+        };
+        known.hash_with_rests(stamp, &content, rest)
+    });
+    let hash = hash.await;
     let hash = hash.map_err(|error| Trouble::Problem(format!("the document cannot be hashed: {error}")))?;
     Ok(Confirmed { epoch: stamp.epoch, generation: stamp.generation, hash })
 }

@@ -15,6 +15,9 @@ use super::wanted::Content;
 #[cfg(test)]
 mod tests;
 
+/// So many items are hashed between two rests: they take a millisecond.
+const ITEMS_AT_ONCE: usize = 256;
+
 /// The fields that a proxy knows.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
@@ -55,7 +58,18 @@ impl Known {
 
     /// The hash that the proxy finds of the whole document.
     pub fn hash<I: Item>(&self, stamp: Stamp, content: &Content<I>) -> String {
-        hash_items::<I>(stamp, self.beside::<I>(&content.beside), self.forms(content))
+        self.hash_with_rests(stamp, content, || ())
+    }
+
+    /// The same, which takes long where they are 100,000 apps: `rest` is called now and then.
+    pub fn hash_with_rests<I: Item>(&self, stamp: Stamp, content: &Content<I>, mut rest: impl FnMut()) -> String {
+        let forms = (1..).zip(self.forms(content)).map(|(number, form): (usize, _)| {
+            if number.is_multiple_of(ITEMS_AT_ONCE) {
+                rest();
+            }
+            form
+        });
+        hash_items::<I>(stamp, self.beside::<I>(&content.beside), forms)
     }
 
     /// A change of the document.
