@@ -120,12 +120,14 @@ pub enum Seen {
     Unreadable(FileMistakes),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Text {
     /// The entry as messages name it, such as `apps/todos.yaml`.
     pub file: String,
     pub text: String,
     pub version: Version,
+    /// What it says, where the store had to know that already.
+    pub entry: Option<Arc<Entry>>,
 }
 
 /// What a look at one key found, once it was read.
@@ -144,6 +146,7 @@ impl Found {
         match seen {
             Seen::Nothing => Self::Nothing,
             Seen::Unreadable(mistakes) => Self::Broken(mistakes),
+            Seen::Text(Text { entry: Some(entry), .. }) => Self::Entry(entry),
             Seen::Text(text) => match Entry::read(key, &text.file, text.text) {
                 Ok(entry) => Self::Entry(Arc::new(entry)),
                 Err(mistakes) => Self::Broken(mistakes),

@@ -207,7 +207,7 @@ impl Directory {
 
     fn see_file(&self, name: &str) -> Seen {
         match read_text(&self.root.join(name)) {
-            Ok(text) => Seen::Text(Text { version: version(name, &text), file: name.to_owned(), text }),
+            Ok(text) => Seen::Text(Text { version: version(name, &text), file: name.to_owned(), text, entry: None }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Seen::Nothing,
             Err(error) => Seen::unreadable(name, format!("the file cannot be read: {error}")),
         }

@@ -150,7 +150,7 @@ impl Etcd {
         let key = self.key_of(entry.key())?;
         let file = key.to_string();
         let seen = match entry.value_str() {
-            Ok(text) => Seen::Text(Text { file, text: text.to_owned(), version: version(entry) }),
+            Ok(text) => Seen::Text(Text { file, text: text.to_owned(), version: version(entry), entry: None }),
             Err(error) => Seen::unreadable(&file, format!("the entry is not text: {error}")),
         };
         Some((key, seen))

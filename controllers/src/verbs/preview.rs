@@ -31,7 +31,7 @@ pub async fn of(store: &Arc<dyn Store>, key: &Key, text: Option<String>) -> Resu
     let known: Vec<_> = catalog.mistakes().values().map(ToString::to_string).collect();
 
     let seen = match text {
-        Some(text) => Seen::Text(Text { file: key.to_string(), text, version: Version::none() }),
+        Some(text) => Seen::Text(Text { file: key.to_string(), text, version: Version::none(), entry: None }),
         None => Seen::Nothing,
     };
     catalog.update(vec![(key.clone(), Found::read(key, seen))], Timestamp::now());

@@ -14,7 +14,7 @@ use super::Directory;
 use super::scan::Scan;
 use super::watch::Watch;
 use crate::store::follow::Feed;
-use crate::store::{Key, Kind, Reading, Seen, Store as _, StoreError};
+use crate::store::{Entry, Key, Kind, Reading, Seen, Store as _, StoreError, Text};
 
 /// Looking at every file, in case the kernel told us of a change and we did not hear; later where one look takes longer.
 const SCAN_EVERY: Duration = Duration::from_secs(10);
@@ -136,11 +136,15 @@ impl Follower {
 
     /// Looks at some keys, and puts off what is gone or broken.
     fn look(&mut self, keys: BTreeSet<Key>) {
-        let seen = keys.into_iter().map(|key| (key.clone(), self.store.see(&key)));
-        let (clear, doubtful): (Vec<_>, Vec<_>) = seen.partition(|(key, seen)| is_clear(key, seen));
-        if !doubtful.is_empty() {
-            self.doubtful.extend(doubtful.into_iter().map(|(key, _)| key));
-            self.second_look_at = Some(Instant::now() + SECOND_LOOK);
+        let mut clear = Vec::new();
+        for key in keys {
+            match read_clear(&key, self.store.see(&key)) {
+                Some(seen) => clear.push((key, seen)),
+                None => {
+                    self.doubtful.insert(key);
+                    self.second_look_at = Some(Instant::now() + SECOND_LOOK);
+                }
+            }
         }
         self.tell(clear);
     }
@@ -167,9 +171,11 @@ impl Follower {
     }
 }
 
-/// Whether this is surely what somebody meant to write.
-fn is_clear(key: &Key, seen: &Seen) -> bool {
-    matches!(seen, Seen::Text(_)) && crate::store::Found::read(key, seen.clone()).entry().is_some()
+/// What was seen with what it says, if that is surely what somebody meant to write.
+fn read_clear(key: &Key, seen: Seen) -> Option<Seen> {
+    let Seen::Text(text) = seen else { return None };
+    let entry = Entry::read(key, &text.file, text.text.clone()).ok()?;
+    Some(Seen::Text(Text { entry: Some(Arc::new(entry)), ..text }))
 }
 
 async fn at(then: Option<Instant>) {
