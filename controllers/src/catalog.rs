@@ -47,8 +47,15 @@ struct Slot {
     good: Option<Arc<Entry>>,
 }
 
-/// Entries whose version in use has changed; `None` is gone.
-pub type Accepted = BTreeMap<Key, Option<Arc<Entry>>>;
+/// Entries whose version in use has changed.
+pub type Accepted = BTreeMap<Key, Turn>;
+
+/// What was in use of an entry, and what is now; `None` is nothing.
+#[derive(Clone, Debug)]
+pub struct Turn {
+    pub before: Option<Arc<Entry>>,
+    pub now: Option<Arc<Entry>>,
+}
 
 impl Catalog {
     /// Starts from the last good versions that were remembered; the first update puts them to use.
@@ -217,7 +224,8 @@ impl Catalog {
             (before, now) => before.is_none() && now.is_none(),
         };
         if !is_same {
-            accepted.insert(key.clone(), good.clone());
+            let before = || Turn { before: self.entry(key).cloned(), now: None };
+            accepted.entry(key.clone()).or_insert_with(before).now.clone_from(&good);
         }
         if let (Kind::State, Some(id)) = (key.kind, key.app()) {
             if let Some(until) = self.entry(key).and_then(|before| before.until()) {

@@ -84,11 +84,6 @@ pub trait Store: Debug + Send + Sync {
         Vec::new()
     }
 
-    /// The last good version of one entry.
-    fn recall(&self, _: &Key) -> Option<Arc<Entry>> {
-        None
-    }
-
     /// Remembers the versions that came into use.
     fn remember(&self, _: &Accepted) -> Result<(), StoreError> {
         Ok(())

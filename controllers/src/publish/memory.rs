@@ -1,5 +1,6 @@
 //! Remembering what is in use for the next start; what is a whole store, while it is being published.
 
+use std::collections::btree_map::Entry;
 use std::future::pending;
 use std::sync::Arc;
 
@@ -26,7 +27,12 @@ impl Memory {
     }
 
     pub fn add(&mut self, accepted: Accepted) {
-        self.waiting.extend(accepted);
+        for (key, turn) in accepted {
+            match self.waiting.entry(key) {
+                Entry::Vacant(place) => drop(place.insert(turn)),
+                Entry::Occupied(mut waiting) => waiting.get_mut().now = turn.now,
+            }
+        }
         self.write();
     }
 

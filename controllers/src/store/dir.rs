@@ -7,14 +7,13 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
 
 use super::lease::Fence;
 use super::{
-    Change, Entry, Follow, Found, History, Key, Kind, Lease, Leased, Ledger, Reading, Remembered, Seen, Store, StoreError,
+    Change, Follow, Found, History, Key, Kind, Lease, Leased, Ledger, Reading, Remembered, Seen, Store, StoreError,
     TEXT_BYTES_MAX, Text, Transaction, Version,
 };
 use crate::catalog::Accepted;
@@ -99,11 +98,7 @@ impl Store for Directory {
     }
 
     fn remembered(&self) -> Vec<(Key, Remembered)> {
-        self.good_versions()
-    }
-
-    fn recall(&self, key: &Key) -> Option<Arc<Entry>> {
-        self.good_version(key)
+        self.good_versions().into_iter().collect()
     }
 
     fn remember(&self, accepted: &Accepted) -> Result<(), StoreError> {

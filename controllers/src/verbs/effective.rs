@@ -15,7 +15,7 @@ use crate::catalog::Catalog;
 use crate::failure::Failure;
 use crate::layer::{entries, field};
 use crate::row;
-use crate::store::{Entry, Found, Key, Kind, Store};
+use crate::store::{Entry, Found, Key, Kind, Remembered, Store};
 
 #[derive(Debug, PartialEq, Serialize)]
 pub struct Setting {
@@ -63,7 +63,12 @@ async fn read(store: &dyn Store, id: &AppId) -> Result<Catalog, Failure> {
         let found = Found::read(&key, store.look(&key).await?);
         looked.push((key, found));
     }
-    let good = looked.iter().filter_map(|(key, _)| Some((key.clone(), store.recall(key)?)));
+    let remembered = store.remembered().into_iter().filter(|(key, _)| looked.iter().any(|(other, _)| other == key));
+    // What another release remembered and this one cannot read is no loss.
+    let good = remembered.filter_map(|(key, Remembered { file, text })| {
+        let entry = Entry::read(&key, &file, text).ok()?;
+        Some((key, Arc::new(entry)))
+    });
     let mut catalog = Catalog::remembering(good);
     catalog.update(looked, Timestamp::now());
     Ok(catalog)

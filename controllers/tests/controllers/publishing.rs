@@ -172,7 +172,10 @@ fn a_store_that_is_behind_its_proxy_wins_only_when_somebody_says_so() {
     edge.kill_publisher();
     fs::write(edge.path(".karman/revision.json"), backup).unwrap();
     edge.remove("apps/b.yaml");
-    fs::remove_file(edge.path(".karman/good/apps/b.yaml")).unwrap();
+    let good = edge.path(".karman/good.since.jsonl");
+    let of_before: Vec<_> =
+        fs::read_to_string(&good).unwrap().lines().filter(|line| !line.contains("apps/b")).map(str::to_owned).collect();
+    fs::write(&good, of_before.join("\n") + "\n").unwrap();
 
     edge.start_publisher();
     edge.publisher().wait_for("this one was restored");

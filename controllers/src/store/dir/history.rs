@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::write::{in_its_folder, write_soon};
 use super::{Directory, Lock};
-use crate::catalog::Accepted;
+use crate::catalog::{Accepted, Turn};
 use crate::store::history::CHANGES_MAX;
 use crate::store::{Author, Change, History, Key, StoreError};
 
@@ -39,22 +39,22 @@ impl Directory {
 
     /// Takes down what people changed with their editors. An entry that was never changed since it
     /// was first seen has no history: its first version is taken down together with the second.
-    pub(super) fn record_edits(&self, before: &[(Key, Option<String>)], accepted: &Accepted) -> io::Result<()> {
-        let edits: Vec<_> = before.iter().filter(|(key, before)| before.is_some() || self.history_of(key).exists()).collect();
+    pub(super) fn record_edits(&self, accepted: &Accepted) -> io::Result<()> {
+        let is_edit = |key: &Key, turn: &Turn| turn.before.is_some() || self.history_of(key).exists();
+        let edits: Vec<_> = accepted.iter().filter(|(key, turn)| key.kind.has_history() && is_edit(key, turn)).collect();
         if edits.is_empty() {
             return Ok(());
         }
         let _lock = self.writers_lock()?;
-        for (key, before) in edits {
+        for (key, Turn { before, now }) in edits {
             let mut end = End::read(self.history_of(key))?;
             if end.number == 0 {
                 let unknown = Author { by: "unknown".to_owned(), why: Some("as it was first seen".to_owned()) };
-                end.add(&unknown, before.as_deref())?;
+                end.add(&unknown, before.as_ref().map(|entry| entry.text.as_str()))?;
             }
-            let now = accepted.get(key).and_then(Option::as_ref);
-            let by = now.and_then(|entry| fs::metadata(self.root().join(&entry.file)).ok()).map(|file| user(file.uid()));
+            let by = now.as_ref().and_then(|entry| fs::metadata(self.root().join(&entry.file)).ok()).map(|file| user(file.uid()));
             let author = Author { by: by.unwrap_or_else(|| "unknown".to_owned()), why: Some("edited by hand".to_owned()) };
-            end.add(&author, now.map(|entry| entry.text.as_str()))?;
+            end.add(&author, now.as_ref().map(|entry| entry.text.as_str()))?;
             end.write()?;
         }
         Ok(())
