@@ -30,6 +30,7 @@ pub mod kept;
 pub mod leave;
 pub mod listener;
 pub mod live;
+pub mod looks;
 pub mod metrics;
 pub mod order;
 pub mod overload;

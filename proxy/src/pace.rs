@@ -5,11 +5,7 @@ mod tests;
 
 use std::time::Duration;
 
-/// The longest that a slow client is left alone between two looks at a body, which its app may use as it comes.
-pub const PAUSE_MAX: Duration = Duration::from_millis(200);
-/// The same of what nobody can use yet: it is no request, or no whole chunk.
-pub const PAUSE_MAX_UNUSABLE: Duration = Duration::from_millis(1_000);
-/// Of what it spent of its patience.
+/// How long a slow client is left alone before the next look, of what it spent of its patience.
 const PAUSE_SHARE: u32 = 2;
 
 /// The slowest that is borne.

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use crate::connection::{BODY_TOO_SLOW, Connection};
 use crate::head::{Head, Refusal};
 use crate::hearing::{Heard, Next};
+use crate::looks::{self, Look};
 
 const TOO_SLOW: Refusal = Refusal::new(BODY_TOO_SLOW.code, BODY_TOO_SLOW.why);
 const CUT_OFF: Refusal = Refusal::new(Code::BadRequest, "a body that ends in the middle");
@@ -46,7 +47,10 @@ pub(super) async fn hear(connection: &mut Connection, head: &Head) -> Result<(),
             (Some(Ok(true)), _) => {}
             (Some(Ok(false) | Err(_)), _) => return Err(CUT_OFF),
             (None, Next::WaitAndRefuse(_)) => return Err(TOO_SLOW),
-            (None, _) => return Ok(()),
+            (None, _) => {
+                looks::turn(Look::Request).await;
+                return Ok(());
+            }
         }
     }
 }

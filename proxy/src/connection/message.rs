@@ -14,7 +14,8 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use super::{Connection, Fault};
 use crate::framing::Framing;
-use crate::pace::{PAUSE_MAX, PAUSE_MAX_UNUSABLE, Pace};
+use crate::looks::Look;
+use crate::pace::Pace;
 
 /// Read at once when a head is awaited: most fit. It stands on the stack, so that waiting costs no memory.
 const READ_BYTES: usize = 4_096;
@@ -67,7 +68,7 @@ impl Connection {
 
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let before = self.ahead.len();
-        let Poll::Ready(read) = self.poll_rested(cx, PAUSE_MAX_UNUSABLE, Self::poll_ahead) else {
+        let Poll::Ready(read) = self.poll_rested(cx, Look::Unusable, Self::poll_ahead) else {
             self.reading.too_slow_at();
             return Poll::Pending;
         };
@@ -80,11 +81,11 @@ impl Connection {
     fn poll_rested<T>(
         &mut self,
         cx: &mut Context<'_>,
-        pause_max: Duration,
+        look: Look,
         mut read: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
         while self.reading.is_slow() {
-            ready!(self.reading.poll_rest(cx, pause_max));
+            ready!(self.reading.poll_rest(cx, look));
             // The next rest wakes us, if this look finds nothing.
             let found = read(self, &mut Context::from_waker(Waker::noop()));
             if found.is_ready() {
@@ -141,8 +142,8 @@ impl Connection {
         // By way of the stack: pages of pingora's 64 KiB that no byte of a body came into are never touched.
         let mut bytes = [const { MaybeUninit::uninit() }; BODY_READ_BYTES];
         let mut body = ReadBuf::uninit(bytes.get_mut(..room).unwrap_or_default());
-        let pause_max = if self.framing.is_within_chunk() { PAUSE_MAX_UNUSABLE } else { PAUSE_MAX };
-        ready!(self.poll_rested(cx, pause_max, |this, cx| Pin::new(&mut this.stream).poll_read(cx, &mut body)))?;
+        let look = if self.framing.is_within_chunk() { Look::Unusable } else { Look::Piece };
+        ready!(self.poll_rested(cx, look, |this, cx| Pin::new(&mut this.stream).poll_read(cx, &mut body)))?;
         let read = body.filled();
         self.reading.moved(read.len());
         let taken = take(&mut self.framing, &mut self.fault, read)?;

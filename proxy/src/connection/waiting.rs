@@ -8,6 +8,7 @@ use karman_contract::code::Code;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::clock;
+use crate::looks::{self, Look};
 use crate::pace::Pace;
 
 /// Why a connection broke that the client had not ended.
@@ -21,9 +22,8 @@ pub struct Fault {
 pub const BODY_TOO_SLOW: Fault = Fault { code: Code::RequestTimeout, why: "a body that came too slowly" };
 pub(super) const ANSWER_TOO_SLOW: Fault = Fault { code: Code::RequestTimeout, why: "an answer that was taken too slowly" };
 
-/// Rests end at such steps of the clock, those of many clients together: to wake a thread costs more than to look. Whoever
-/// is not slow waits behind all whose rests end in the same step, so it is a short one.
-const REST_STEP_MILLIS: u64 = 10;
+/// Before patience ends there is a look: what has come by then counts.
+const LAST_LOOK_MILLIS: u64 = 10;
 
 /// One direction of a connection.
 pub(super) struct Waiting {
@@ -52,20 +52,29 @@ impl Waiting {
         self.pace.as_ref().is_some_and(Pace::is_slow)
     }
 
-    /// Ready when a rest is over. How long one is differs, so that clients in step do not stay so.
-    pub(super) fn poll_rest(&mut self, cx: &mut Context<'_>, most: Duration) -> Poll<()> {
-        let pause = self.pace.as_ref().map_or(Duration::ZERO, Pace::pause).min(most);
+    /// Ready when a rest is over, and it is time for a look.
+    pub(super) fn poll_rest(&mut self, cx: &mut Context<'_>, look: Look) -> Poll<()> {
+        let now = clock::millis();
+        let until = if self.is_resting { now } else { self.rest_until(now, look) };
         let rest = self.rest.get_or_insert_with(|| Box::pin(sleep_until(Instant::now())));
         if !self.is_resting {
-            let millis = pause.mul_f64(fastrand::f64().midpoint(1.0)).as_millis();
-            let now = clock::millis();
-            let until = now.saturating_add(u64::try_from(millis).unwrap_or(u64::MAX / 2)).next_multiple_of(REST_STEP_MILLIS);
-            rest.as_mut().reset(Instant::now() + Duration::from_millis(until - now));
+            rest.as_mut().reset(Instant::now() + Duration::from_millis(until.saturating_sub(now)));
             self.is_resting = true;
         }
         ready!(rest.as_mut().poll(cx));
         self.is_resting = false;
         Poll::Ready(())
+    }
+
+    /// When a rest ends that begins now. How long one is differs, so that clients in step do not stay so.
+    fn rest_until(&mut self, now: u64, look: Look) -> u64 {
+        let Some(pace) = &mut self.pace else { return now };
+        let pause = pace.pause().min(look.pause_max()).mul_f64(fastrand::f64().midpoint(1.0));
+        let until = looks::book(now, now.saturating_add(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX / 2)), look);
+        match pace.wait(now).saturating_sub(LAST_LOOK_MILLIS) {
+            last if last > now => until.min(last),
+            _ => until,
+        }
     }
 
     /// A new message.

@@ -12,6 +12,7 @@ use crate::clock;
 use crate::connection::{BODY_TOO_SLOW, Fault};
 use crate::exchange::Exchange;
 use crate::hearing::{Heard, Next};
+use crate::looks::{self, Look};
 
 /// Waits until a request is more than a client that sends slowly. What was heard is in pingora's buffer for retries, from
 /// which it goes on first.
@@ -46,7 +47,10 @@ pub(super) async fn hear(session: &mut Session, x: &mut Exchange) -> Result<()> 
                 x.why = Some(BODY_TOO_SLOW.why);
                 return Err(stop(x, BODY_TOO_SLOW.code));
             }
-            (Err(_), _) => break,
+            (Err(_), _) => {
+                looks::turn(Look::Request).await;
+                break;
+            }
         }
     }
     if let Some(pace) = &mut x.pace {
