@@ -119,13 +119,16 @@ pub fn json_body(code: Code, request_id: &str) -> String {
     serde_json::json!({"error": code.shown_to_visitors(), "request_id": request_id}).to_string()
 }
 
+/// The longest name that is looked for in an owner's page: whoever writes many `{{` and no end has each looked at once.
+const NAME_BYTES_MAX: usize = 16;
+
 /// Replaces each `{{name}}` that `value` knows, in one pass: what a value contains is never looked at.
 fn fill<'v>(template: &str, value: impl Fn(&str) -> Option<Cow<'v, str>>) -> String {
     let mut filled = String::with_capacity(template.len() + 1024);
     let mut rest = template;
     while let Some((before, from)) = rest.split_once("{{") {
         filled.push_str(before);
-        let known = from.split_once("}}").and_then(|(name, after)| Some((value(name)?, after)));
+        let known = name(from).and_then(|name| Some((value(name)?, from.get(name.len() + "}}".len()..)?)));
         match known {
             Some((value, after)) => {
                 filled.push_str(&value);
@@ -139,6 +142,12 @@ fn fill<'v>(template: &str, value: impl Fn(&str) -> Option<Cow<'v, str>>) -> Str
     }
     filled.push_str(rest);
     filled
+}
+
+/// What stands before the next `}}`, if that is near.
+fn name(from: &str) -> Option<&str> {
+    let near = from.as_bytes().get(..from.len().min(NAME_BYTES_MAX + "}}".len()))?;
+    from.get(..near.windows(2).position(|pair| pair == b"}}")?)
 }
 
 fn name_or_logo(page: &PageInput<'_>) -> String {

@@ -252,3 +252,15 @@ fn times_are_said_as_people_say_them() {
     assert_eq!(time::ahead(now(), now()), None);
     assert_eq!(time::ahead(at("2026-11-23T14:05:12Z"), now()).unwrap(), "in 1 second");
 }
+
+#[test]
+fn a_page_of_beginnings_without_an_end_is_looked_at_once() {
+    let template = format!("{}}}}}", "{{".repeat(20_000));
+    let looked_at = std::cell::Cell::new(0);
+    let filled = fill(&template, |name| {
+        looked_at.set(looked_at.get() + name.len());
+        None
+    });
+    assert_eq!(filled, template);
+    assert!(looked_at.get() <= template.len(), "{} bytes of {}", looked_at.get(), template.len());
+}
