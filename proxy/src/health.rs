@@ -5,7 +5,7 @@ mod tests;
 mod trust;
 
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -136,7 +136,9 @@ impl Health {
     }
 
     /// A request found no instance that answered.
-    pub fn app_is_down(&self, app: &App) {
+    ///
+    /// Whatever its instances were thought to be a moment ago, from now on they are watched: no request tries them.
+    pub fn app_is_down(self: &Arc<Self>, app: &App) {
         let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(1);
         if app.vitals.down_since.compare_exchange(0, now, Relaxed, Relaxed).is_ok() {
             let cause = match absence(app) {
@@ -149,6 +151,9 @@ impl Health {
             self.events.tell(EventKind::AppDown, about);
             // Those who watch its instances look more often from now on.
             app.vitals.changed.notify_waiters();
+        }
+        for instance in app.instances.iter().filter(|instance| instance.takes_new_clients()) {
+            self.watch(app.id.clone(), instance.id.clone(), Arc::clone(&instance.vitals));
         }
     }
 
@@ -196,20 +201,32 @@ impl Health {
 
     /// Asks a failed instance now and then whether it is back; one watch an instance.
     fn watch(self: &Arc<Self>, app: AppId, id: InstanceId, vitals: Arc<InstanceVitals>) {
-        if vitals.watched.swap(true, Relaxed) {
+        if vitals.watched.swap(true, AcqRel) {
             return;
         }
         let health = Arc::clone(self);
         tokio::spawn(async move {
-            health.until_back(&app, &id, &vitals).await;
-            vitals.watched.store(false, Relaxed);
+            while health.until_back(&app, &id, &vitals).await {
+                vitals.watched.swap(false, AcqRel);
+                // Whoever failed to reach it since it was back found it watched, and left it to us.
+                let is_well = vitals.failures.load(Relaxed) == 0 && !health.is_down(&app);
+                if is_well || vitals.watched.swap(true, AcqRel) {
+                    return;
+                }
+            }
+            vitals.watched.swap(false, AcqRel);
         });
     }
 
-    async fn until_back(&self, id: &AppId, instance: &InstanceId, vitals: &Arc<InstanceVitals>) {
+    fn is_down(&self, app: &AppId) -> bool {
+        self.apps.pin().get(app.as_str()).is_some_and(|app| app.vitals.is_down())
+    }
+
+    /// Returns when the instance takes connections, or with `false` when it is no longer one of the app's.
+    async fn until_back(&self, id: &AppId, instance: &InstanceId, vitals: &Arc<InstanceVitals>) -> bool {
         loop {
             // Looked up anew each time: the app may be gone, or its instance moved elsewhere.
-            let Some(app) = self.apps.pin().get(id.as_str()).filter(|app| app.has(vitals)).cloned() else { return };
+            let Some(app) = self.apps.pin().get(id.as_str()).filter(|app| app.has(vitals)).cloned() else { return false };
             let wait = if app.vitals.is_down() {
                 let is_awaited = app.vitals.held.load(Relaxed) > 0;
                 let recheck = if is_awaited { HELD_RECHECK } else { DOWN_RECHECK };
@@ -227,7 +244,10 @@ impl Health {
                 continue;
             }
             match tokio::time::timeout(RECHECK_TIMEOUT, TcpStream::connect(vitals.address)).await {
-                Ok(Ok(_)) => return self.connected(&app, instance, vitals),
+                Ok(Ok(_)) => {
+                    self.connected(&app, instance, vitals);
+                    return true;
+                }
                 _ => vitals.failures.fetch_add(1, Relaxed),
             };
             self.failed_once(vitals);
