@@ -14,6 +14,8 @@ use tokio::time::{Instant, timeout_at};
 /// The turns of one app.
 #[derive(Debug, Default)]
 pub struct Turns {
+    /// As many as whoever came last may have found allowed.
+    at_once: AtomicU32,
     taken: AtomicU32,
     waiting: AtomicU32,
     freed: Notify,
@@ -36,33 +38,50 @@ pub struct Turn(Arc<Turns>);
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.taken.fetch_sub(1, Relaxed);
-        self.0.freed.notify_one();
+        let left = self.0.taken.fetch_sub(1, Relaxed).saturating_sub(1);
+        let at_once = self.0.at_once.load(Relaxed);
+        if at_once == 0 || left < at_once {
+            self.0.freed.notify_one();
+        }
     }
 }
 
 impl Turns {
     /// Takes a turn, or waits for one.
     pub async fn take(self: &Arc<Self>, limits: TurnLimits) -> Result<Turn, Code> {
-        // Whoever comes while others wait does not pass them.
+        self.allow(limits.at_once);
+        // Whoever comes while others wait does not pass them, not even one who was told that it is his turn and has not run yet.
         if self.waiting.load(Relaxed) == 0
-            && let Some(turn) = self.try_take(limits.at_once)
+            && let Some(turn) = self.try_take()
         {
             return Ok(turn);
         }
         let _place = Place::take(self, limits.queue).ok_or(Code::QueueFull)?;
         let deadline = Instant::now() + limits.patience;
         loop {
-            // Registered before looking, so that a turn freed in between is not missed.
-            let freed = self.freed.notified();
-            if let Some(turn) = self.try_take(limits.at_once) {
+            // A turn that was freed since we looked is kept for whoever asks first.
+            timeout_at(deadline, self.freed.notified()).await.map_err(|_| Code::QueueTimeout)?;
+            if let Some(turn) = self.try_take() {
                 return Ok(turn);
             }
-            timeout_at(deadline, freed).await.map_err(|_| Code::QueueTimeout)?;
         }
     }
 
-    fn try_take(self: &Arc<Self>, at_once: u32) -> Option<Turn> {
+    /// One word for each turn that there is, and no more: who is told in vain goes to the end of the queue.
+    fn allow(&self, at_once: u32) {
+        let before = self.at_once.swap(at_once, Relaxed);
+        // Those who wait, and who just came.
+        let all = self.waiting().saturating_add(1);
+        let more = match (before, at_once) {
+            (0, _) => 0,
+            (_, 0) => all,
+            _ => at_once.saturating_sub(before).min(all),
+        };
+        (0..more).for_each(|_| self.freed.notify_one());
+    }
+
+    fn try_take(self: &Arc<Self>) -> Option<Turn> {
+        let at_once = self.at_once.load(Relaxed);
         let more = |taken: u32| (at_once == 0 || taken < at_once).then(|| taken.saturating_add(1));
         self.taken.fetch_update(Relaxed, Relaxed, more).ok().map(|_| Turn(Arc::clone(self)))
     }

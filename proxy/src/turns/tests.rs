@@ -61,3 +61,44 @@ async fn without_a_limit_nobody_waits() {
         held.push(turns.take(TurnLimits { at_once: 0, queue: 0, patience: Duration::ZERO }).await.unwrap());
     }
 }
+
+/// Also not between the moment when a turn was freed and the one when the first of them runs.
+#[tokio::test]
+async fn nobody_passes_one_who_was_told_that_it_is_his_turn() {
+    let turns = Arc::<Turns>::default();
+    let limits = TurnLimits { at_once: 1, queue: 10, ..LIMITS };
+    let turn = turns.take(limits).await.unwrap();
+    let first = tokio::spawn({
+        let turns = Arc::clone(&turns);
+        async move { turns.take(limits).await }
+    });
+    while turns.waiting() == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(turn);
+    let impatient = TurnLimits { patience: Duration::ZERO, ..limits };
+    assert_eq!(turns.take(impatient).await.err(), Some(Code::QueueTimeout));
+    assert!(first.await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn who_waits_hears_that_more_are_allowed() {
+    let turns = Arc::<Turns>::default();
+    let limits = TurnLimits { at_once: 1, queue: 10, ..LIMITS };
+    let _turn = turns.take(limits).await.unwrap();
+    let waiting: Vec<_> = (0..3)
+        .map(|_| {
+            let turns = Arc::clone(&turns);
+            tokio::spawn(async move { turns.take(limits).await })
+        })
+        .collect();
+    while turns.waiting() < 3 {
+        tokio::task::yield_now().await;
+    }
+    let more = TurnLimits { at_once: 5, ..limits };
+    let fifth = turns.take(more).await.unwrap();
+    for waiting in waiting {
+        assert!(waiting.await.unwrap().is_ok(), "though none was given back");
+    }
+    drop(fifth);
+}
