@@ -303,7 +303,9 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        // In TLS there is something to be said, and a client that takes nothing may not take for ever.
+        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.after_write(cx, shut, |()| 0)
     }
 }
 

@@ -247,11 +247,7 @@ impl Tunnel {
         }
         // To the instance it is over; only its client may take longer to understand.
         self.leave_instance();
-        if inward.is_open() {
-            Box::pin(see_off(client, self.reset_at())).await;
-        } else {
-            let _ = client.shutdown().await;
-        }
+        Box::pin(see_off(client, self.reset_at())).await;
         (closed, None)
     }
 

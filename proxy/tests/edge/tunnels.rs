@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use karman_faults::Scripted;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
+use crate::authority::Authority;
 use crate::rig::{Edge, HOST, instances_json, until};
 
 const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\r\n";
@@ -43,16 +44,8 @@ impl Rig {
     /// Opens a tunnel: the client's side and the app's. `early` comes with the client's handshake.
     async fn open(&mut self, early: &[u8]) -> (TcpStream, TcpStream) {
         let mut client = TcpStream::connect(self.edge.http).await.unwrap();
-        let handshake = format!(
-            "GET /websocket HTTP/1.1\r\nhost: {HOST}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        );
-        client.write_all(&[handshake.as_bytes(), early].concat()).await.unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(client.read_u8().await.unwrap());
-        }
-        assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
+        client.write_all(&[handshake().as_bytes(), early].concat()).await.unwrap();
+        read_head(&mut client).await;
         (client, self.apps.recv().await.unwrap())
     }
 
@@ -67,6 +60,26 @@ impl Rig {
         assert_eq!(self.edge.instance("a").await["tunnels"], 0);
         by.unwrap()
     }
+}
+
+fn handshake() -> String {
+    format!(
+        "GET /websocket HTTP/1.1\r\nhost: {HOST}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+}
+
+/// Reads the head of a 101, and no byte more.
+async fn read_head(client: &mut (impl AsyncRead + Unpin)) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(client.read_u8().await.unwrap());
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
+}
+
+async fn live_sockets(edge: &Edge) -> u64 {
+    edge.admin("GET", "/v1/apps/todos", "").await.json()["live"]["sockets"].as_u64().unwrap()
 }
 
 async fn expect(socket: &mut TcpStream, wanted: &[u8]) {
@@ -189,4 +202,26 @@ fn memory(edge: &Edge) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", edge.process.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+}
+
+/// In TLS there is something to be said at the end, and nobody takes it.
+#[tokio::test]
+async fn a_client_that_ends_its_side_in_tls_and_reads_no_more_is_reset() {
+    let mut rig = Rig::start(b"").await;
+    let authority = Authority::new();
+    assert_eq!(rig.edge.put_certificates(&[("c", authority.issue(&[HOST]))]).await.status, 200);
+    let mut client = authority.client(&["http/1.1"]).connect(rig.edge.https, HOST).await.unwrap();
+    client.write_all(handshake().as_bytes()).await.unwrap();
+    read_head(&mut client).await;
+    let mut app = rig.apps.recv().await.unwrap();
+    let talking = tokio::spawn(async move { while app.write_all(&[0; 65_536]).await.is_ok() {} });
+    client.shutdown().await.unwrap();
+    // It has its time for that: as long as a side may be silent after the other has ended, and to be reset after that.
+    let ended = tokio::time::timeout(Duration::from_secs(40), async {
+        while rig.edge.instance("a").await["tunnels"] != 0 || live_sockets(&rig.edge).await != 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    ended.await.expect("the tunnel is out of the books");
+    talking.abort();
 }
