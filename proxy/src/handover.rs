@@ -52,6 +52,9 @@ const READY_TIMEOUT: Duration = Duration::from_secs(10);
 const OFFER_TIMEOUT: Duration = Duration::from_secs(15);
 const OFFER_RECHECK: Duration = Duration::from_millis(50);
 
+/// How long an error to accept is waited out.
+const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
+
 const TAKE: &[u8] = b"take\n";
 const YOURS: &[u8] = b"yours\n";
 const READY: &[u8] = b"ready\n";
@@ -165,7 +168,15 @@ impl Inherited {
 pub async fn offer(admin: &Arc<Admin>, acceptors: &Acceptors, probe: Option<&TcpListener>) -> io::Result<Arc<Previous>> {
     let offered = admin::bind(&path(&admin.edge.settings.admin.socket), true)?;
     loop {
-        let (stream, _) = offered.accept().await?;
+        let stream = match offered.accept().await {
+            Ok((stream, _)) => stream,
+            Err(e) => {
+                // No files left, say: whoever is running goes on.
+                tracing::warn!(error = %e, "another proxy that wants to take over cannot be heard");
+                tokio::time::sleep(ACCEPT_AGAIN).await;
+                continue;
+            }
+        };
         if !admin::may_speak(&stream) {
             continue;
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use karman_faults::{OK, Scripted, read_message};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
 use crate::rig::{Answer, App, Edge, HOST, Ws, instances_json, until};
 
@@ -244,7 +244,9 @@ async fn accepting_pauses_without_files_and_goes_on_with_them() {
     }
     let log = || std::fs::read_to_string(edge.dir.path().join("edge.log")).unwrap();
     until("it says so, once", async || log().contains("cannot be accepted")).await;
-    drop(crowd);
+    let next = UnixStream::connect(edge.socket().with_extension("sock.handover")).await.unwrap();
+    until("another process that wants to take over is not heard", async || log().contains("cannot be heard")).await;
+    drop((crowd, next));
     assert_eq!(edge.get("/api/instance", "").await.status, 200, "and recovers by itself");
     assert_eq!(log().matches("cannot be accepted").count(), 1, "not once for every try");
 }
