@@ -41,7 +41,7 @@ use crate::upstream::{ConnectFailure, is_reset};
 
 /// What an unread request body may cost before the connection is given up.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
-/// Interim answers that an app may send before the one that counts.
+/// Interim answers that an app may send before the one that counts, be it to an upgrade.
 const INTERIM_ANSWERS_MAX: usize = 16;
 /// An instance that takes no bytes for this long is not working on the request.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -185,11 +185,7 @@ impl ProxyHttp for Proxy {
             x.interim_answers += 1;
             return if x.interim_answers > INTERIM_ANSWERS_MAX { Err(stop(x, Code::InstanceGarbage)) } else { Ok(()) };
         }
-        if !headers::has_one_framing(&response.headers)
-            || headers::bytes(&response.headers) > self.edge.settings.limits.answer_header_bytes
-        {
-            return Err(stop(x, Code::InstanceGarbage));
-        }
+        self.judge_answer(response).map_err(|code| stop(x, code))?;
         if let Some(deadline) = deadline(session) {
             deadline.clear();
         }
@@ -338,6 +334,13 @@ impl Proxy {
         let host = named.and_then(routing::host);
         x.host = host.ok_or(Code::BadRequest)?;
         Ok(())
+    }
+
+    /// Whether an app's answer is one that a client can be given.
+    fn judge_answer(&self, answer: &ResponseHeader) -> Result<(), Code> {
+        let is_good = headers::has_one_framing(&answer.headers)
+            && headers::bytes(&answer.headers) <= self.edge.settings.limits.answer_header_bytes;
+        if is_good { Ok(()) } else { Err(Code::InstanceGarbage) }
     }
 
     /// Pins the table and finds the app; from here on the request belongs to it.

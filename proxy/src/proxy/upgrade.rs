@@ -18,12 +18,12 @@ use karman_contract::code::Code;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::v1::client::HttpSession as AppSession;
 use pingora_error::{Error, ErrorType, Result};
-use pingora_http::RequestHeader;
+use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 use tokio::time::timeout;
 
 use self::open::Open;
-use super::{Proxy, first_byte_timeout, stop};
+use super::{INTERIM_ANSWERS_MAX, Proxy, first_byte_timeout, stop};
 use crate::caller::SockJsPart;
 use crate::connection::Connection;
 use crate::exchange::Exchange;
@@ -33,8 +33,6 @@ use crate::table::App;
 use crate::tunnel::{Side, Terms, Tunnel};
 use crate::upstream::{connect, is_reset};
 
-/// Interim answers that an app may send before it answers an upgrade.
-const INTERIM_ANSWERS_MAX: usize = 8;
 /// Where Meteor speaks DDP without SockJS.
 const RAW_DDP: &str = "/websocket";
 
@@ -84,6 +82,8 @@ impl Proxy {
             }
             Err(_) => return Err(stop(x, Code::FirstByteTimeout)),
         };
+        let Some(answer) = app.resp_header().cloned() else { return Err(stop(x, Code::InstanceGarbage)) };
+        self.judge_answer(&answer).map_err(|code| stop(x, code))?;
         x.ms.first_byte = Some(x.started.elapsed());
         x.status = status.as_u16();
         x.response_started = true;
@@ -92,9 +92,9 @@ impl Proxy {
                 x.response_started = false;
                 return Err(stop(x, Code::InstanceGarbage));
             }
-            self.become_tunnel(session, x, app).await
+            self.become_tunnel(session, x, app, answer).await
         } else {
-            self.relay(session, x, app).await
+            self.relay(session, x, app, answer).await
         }
     }
 
@@ -122,9 +122,13 @@ impl Proxy {
         Ok(request)
     }
 
-    async fn become_tunnel(&self, session: &mut Session, x: &mut Exchange, mut app: AppSession) -> Result<()> {
-        let Some(answer) = app.resp_header() else { return Err(stop(x, Code::InstanceGarbage)) };
-        let mut answer = answer.clone();
+    async fn become_tunnel(
+        &self,
+        session: &mut Session,
+        x: &mut Exchange,
+        mut app: AppSession,
+        mut answer: ResponseHeader,
+    ) -> Result<()> {
         self.keep_secure(session, &mut answer, x)?;
         self.dress(&mut answer, x)?;
         // Counted before the client can know of it: whoever saw a 101 finds it in the numbers.
@@ -153,9 +157,14 @@ impl Proxy {
     }
 
     /// The app refused to upgrade: the client gets what it said.
-    async fn relay(&self, session: &mut Session, x: &mut Exchange, mut app: AppSession) -> Result<()> {
-        let Some(answer) = app.resp_header() else { return Err(stop(x, Code::InstanceGarbage)) };
-        let mut answer = answer.clone();
+    async fn relay(
+        &self,
+        session: &mut Session,
+        x: &mut Exchange,
+        mut app: AppSession,
+        mut answer: ResponseHeader,
+    ) -> Result<()> {
+        self.keep_secure(session, &mut answer, x)?;
         self.dress(&mut answer, x)?;
         session.set_keepalive(None);
         session.write_response_header(Box::new(answer), false).await.map_err(Error::into_down)?;

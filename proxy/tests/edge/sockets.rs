@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use karman_faults::Scripted;
+use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::rig::{App, Edge, instances_json, until};
@@ -65,6 +67,27 @@ async fn what_an_app_says_instead_of_a_101_reaches_the_client() {
     assert_eq!((refused.status, refused.code()), (426, ""));
     let Err(page) = edge.socket_at("/api/instance", &[]).await else { panic!("the app does not upgrade here") };
     assert_eq!((page.status, page.json()["instance"].as_str()), (200, Some("a")));
+}
+
+/// Rows S02, S19 and L17 hold of an answer to an upgrade too, and so do the interim answers before it.
+#[tokio::test]
+async fn what_no_client_could_be_given_is_not_given_to_one_who_upgrades() {
+    const ANSWERS: [&str; 3] = [
+        "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx: HUGE\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nx: HUGE\r\n\r\n",
+        "HTTP/1.1 426 Upgrade Required\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    ];
+    for answer in ANSWERS {
+        let app = Scripted::start(move |_, mut stream, heads| async move {
+            if heads.read(&mut stream).await {
+                let _ = stream.write_all(answer.replace("HUGE", &"x".repeat(40_000)).as_bytes()).await;
+            }
+        });
+        let edge = Edge::start_with("limits: {answer_header_bytes: 32768}").await;
+        edge.put_todos(&[("a", app.address)]).await;
+        let Err(refused) = edge.socket_at("/websocket", &[]).await else { panic!("a 101 came through: {answer}") };
+        assert_eq!((refused.status, refused.code()), (502, "instance-garbage"), "{answer}");
+    }
 }
 
 #[tokio::test]
