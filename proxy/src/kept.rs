@@ -27,5 +27,7 @@ pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
     let mut file = File::create(&beside)?;
     file.write_all(&serde_json::to_vec(value)?)?;
     file.sync_all()?;
-    fs::rename(&beside, path)
+    fs::rename(&beside, path)?;
+    // Or the name may be the old file's again after a loss of power.
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
