@@ -43,6 +43,8 @@ use crate::upstream::{ConnectFailure, is_reset};
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Interim answers that an app may send before the one that counts, be it to an upgrade.
 const INTERIM_ANSWERS_MAX: usize = 16;
+/// A piece of an upload that is as large was not dripped: if it is late, its app was slow to take what came before.
+const DRIP_BYTES_MAX: usize = 4_095;
 /// An instance that takes no bytes for this long is not working on the request.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -141,6 +143,12 @@ impl ProxyHttp for Proxy {
         if let Some(started) = x.connect_started.take().filter(|_| !reused) {
             x.ms.connect = Some(started.elapsed());
         }
+        // What was sent to another instance before counts no more, and while we looked for one nobody waited for the client.
+        x.bytes_in = 0;
+        if let Some(pace) = &mut x.pace {
+            pace.start();
+            pace.wait(clock::millis());
+        }
         self.connected(x);
         Ok(())
     }
@@ -156,12 +164,14 @@ impl ProxyHttp for Proxy {
         end: bool,
         x: &mut Exchange,
     ) -> Result<()> {
-        x.bytes_in += body.as_ref().map_or(0, |body| body.len() as u64);
+        let bytes = body.as_ref().map_or(0, Bytes::len);
+        x.bytes_in += bytes as u64;
         let allowed = x.app.as_ref().map_or(0, |app| app.wire.limits.body_bytes);
         if allowed != 0 && x.bytes_in > allowed {
             return Err(stop(x, Code::BodyTooLarge));
         }
-        if x.pace.as_mut().is_some_and(|pace| pace.came_too_slowly(body.as_ref().map_or(0, Bytes::len), clock::millis())) {
+        let is_late = x.pace.as_mut().is_some_and(|pace| pace.came_too_slowly(bytes, clock::millis()));
+        if is_late && !end && bytes <= DRIP_BYTES_MAX {
             x.why = Some(BODY_TOO_SLOW.why);
             return Err(stop(x, BODY_TOO_SLOW.code));
         }
