@@ -15,6 +15,8 @@ use std::ops::Range;
 use karman_contract::code::Code;
 
 use self::bytes::is_token;
+pub use self::fields::is_unwanted;
+
 use self::fields::Fields;
 use self::target::Form;
 use crate::framing::Framing;
@@ -150,6 +152,20 @@ impl Scan {
             needs_rewriting: first.form == Form::Absolute || self.fields.has_unwanted(),
         })
     }
+}
+
+/// Judges the head of a request that came by HTTP/2: a library has read it, and has judged names, values and pseudo fields.
+pub fn judge_http2<'h>(
+    method: &[u8],
+    target: &[u8],
+    mut fields: impl Iterator<Item = (&'h [u8], &'h [u8])>,
+) -> Result<(), Refusal> {
+    check_method(method)?;
+    // A target in absolute form is not there either: what it would say stands in pseudo fields (RFC 9113 section 8.3.1).
+    if target::form(method, target)? == Form::Absolute {
+        return Err(bad("a target that is no path"));
+    }
+    fields::check_stop(method, fields.any(|(name, value)| fields::is_last_stop(name, value)))
 }
 
 /// What goes on in place of a head that needs rewriting.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{HOST, SET_COOKIE};
-use http::{HeaderValue, Method, StatusCode, Version};
+use http::{HeaderName, HeaderValue, StatusCode, Version};
 use jiff::Timestamp;
 use karman_contract::app::Sticky;
 use karman_contract::code::Code;
@@ -32,6 +32,7 @@ use crate::connection::{BODY_TOO_SLOW, Connection, Deadline, Ends, Fault};
 use crate::edge::Edge;
 use crate::exchange::{Counted, Exchange};
 use crate::failure;
+use crate::head::{self, Refusal};
 use crate::headers::{self, Hop, REQUEST_ID};
 use crate::info::ANSWER_BYTES_MAX;
 use crate::pace::Pace;
@@ -314,7 +315,11 @@ impl ProxyHttp for Proxy {
 
 impl Proxy {
     /// Who asks for what: refuses what is not a request that an app could get.
-    fn read_head(&self, session: &Session, x: &mut Exchange) -> Result<(), Code> {
+    fn read_head(&self, session: &mut Session, x: &mut Exchange) -> Result<(), Code> {
+        let unwanted = if session.is_http2() { judge_http2(session.req_header()) } else { Ok(Vec::new()) };
+        for name in unwanted.iter().flatten() {
+            session.req_header_mut().remove_header(name);
+        }
         let request = session.req_header();
         x.method = request.method.clone();
         let target = request.raw_path();
@@ -335,9 +340,10 @@ impl Proxy {
         if request.headers.len() > limits.header_fields || headers::bytes(&request.headers) > limits.header_bytes {
             return Err(Code::HeadersTooLarge);
         }
-        if request.method == Method::TRACE || request.method == Method::CONNECT {
-            return Err(Code::MethodNotAllowed);
-        }
+        unwanted.map_err(|refusal| {
+            x.why = Some(refusal.why);
+            refusal.code
+        })?;
         // HTTP/2 names it in the request's own head (RFC 9113 section 8.3.1).
         let authority = request.uri.authority().map(|authority| authority.as_str().as_bytes());
         let named = authority.or_else(|| request.headers.get(HOST).map(HeaderValue::as_bytes));
@@ -382,6 +388,14 @@ impl Proxy {
         }
         Ok(())
     }
+}
+
+/// Judges a head that came by HTTP/2 as the border does one of HTTP/1.1. The names of fields that do not go on.
+fn judge_http2(request: &RequestHeader) -> Result<Vec<HeaderName>, Refusal> {
+    let fields = || request.headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+    head::judge_http2(request.method.as_str().as_bytes(), request.raw_path(), fields())?;
+    let unwanted = request.headers.iter().filter(|(name, value)| head::is_unwanted(name.as_str().as_bytes(), value.as_bytes()));
+    Ok(unwanted.map(|(name, _)| name.clone()).collect())
 }
 
 /// Ends the phases with a code of ours.

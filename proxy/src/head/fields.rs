@@ -91,8 +91,7 @@ impl Fields {
             }
             6 if name.eq_ignore_ascii_case(b"expect") => self.waits_for_leave |= value.eq_ignore_ascii_case(CONTINUE),
             10 if name.eq_ignore_ascii_case(b"connection") => self.nominate(value)?,
-            // RFC 9110 section 7.6.2.
-            12 if value == b"0" && name.eq_ignore_ascii_case(b"max-forwards") => self.stops_here = true,
+            12 => self.stops_here |= is_last_stop(name, value),
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 if self.content_length.is_some() {
                     return Err(bad("more than one Content-Length field"));
@@ -138,10 +137,7 @@ impl Fields {
         if self.is_chunked && minor_version == 0 {
             return Err(bad("a Transfer-Encoding in HTTP/1.0"));
         }
-        if self.stops_here && method == b"OPTIONS" {
-            return Err(Refusal::new(Code::MethodNotAllowed, "a request that is meant for the edge itself"));
-        }
-        Ok(())
+        check_stop(method, self.stops_here)
     }
 
     pub(super) fn framing(&self) -> Framing {
@@ -175,8 +171,20 @@ pub(super) fn split(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
     Ok((name, value.trim_ascii()))
 }
 
+/// Whether a request goes no further than to the next server (RFC 9110 section 7.6.2).
+pub(super) fn is_last_stop(name: &[u8], value: &[u8]) -> bool {
+    value == b"0" && name.eq_ignore_ascii_case(b"max-forwards")
+}
+
+pub(super) fn check_stop(method: &[u8], is_last: bool) -> Result<(), Refusal> {
+    if is_last && method == b"OPTIONS" {
+        return Err(Refusal::new(Code::MethodNotAllowed, "a request that is meant for the edge itself"));
+    }
+    Ok(())
+}
+
 /// Whether a field does not go on to the app.
-pub(super) fn is_unwanted(name: &[u8], value: &[u8]) -> bool {
+pub fn is_unwanted(name: &[u8], value: &[u8]) -> bool {
     match name.len() {
         6 if name.eq_ignore_ascii_case(b"expect") => !value.eq_ignore_ascii_case(CONTINUE),
         2..=17 => name.contains(&b'_') && TWINNED.iter().any(|other| is_twin(name, other.as_bytes())),

@@ -2,6 +2,8 @@
 
 #[path = "http2/frames.rs"]
 mod frames;
+#[path = "http2/uploads.rs"]
+mod uploads;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -148,6 +150,13 @@ async fn what_two_readers_could_read_differently_is_refused_on_http2_too() {
         ("T01", fields(&[("x-early", "1"), (":method", "GET"), (":scheme", "https"), (":authority", HOST), (":path", "/")])),
         ("T02", of(b"GET", b"https", host, b"/ x")),
         ("T02", of(b"GET /x HTTP/1.1", b"https", host, b"/")),
+        ("H10", of(b"GET", b"https", host, b"/a\\..\\b")),
+        ("H10", of(b"GET", b"https", host, b"/`id`")),
+        ("H10", of(b"GET", b"https", host, b"/<b>")),
+        ("H10", of(b"GET", b"https", host, "/caf\u{e9}".as_bytes())),
+        ("H10", of(b"OPTIONS", b"https", host, b"*")),
+        ("H06", of(b"TRACE", b"https", host, b"/")),
+        ("H06", of(b"OPTIONS", b"https", host, b"/x").into_iter().chain(fields(&[("max-forwards", "0")])).collect()),
         ("T02", of(b"GET", b"https", host, b"no-slash")),
         ("T02", of(b"GET", b"https", host, b"")),
         ("T02", of(b"GET", b"https", b"user@todos.example.com", b"/")),
@@ -193,6 +202,33 @@ async fn a_body_that_is_not_as_long_as_it_said_is_cut_on_http2() {
         // The library ends it; to us its client has left.
         assert!(seen.log.len() <= 1 && seen.log.iter().all(|line| line["status"] == 499), "T05: {:?}", seen.log);
     }
+}
+
+/// H18, L10 and expectations: as on HTTP/1.1.
+#[tokio::test]
+async fn fields_that_mean_something_else_to_an_app_stay_here_on_http2_too() {
+    let served = Served::start("").await;
+    let forged = [
+        ("x_forwarded_for", "192.0.2.66"),
+        ("x-forwarded_proto", "gopher"),
+        ("transfer_encoding", "chunked"),
+        ("content_length", "5"),
+        ("proxy", "http://192.0.2.66"),
+        ("expect", "miracles"),
+        ("x_own", "stays"),
+    ];
+    let seen = served.watch("H18", async |raw| {
+        raw.send(HEADERS, END_HEADERS | END_STREAM, 1, &request("GET", "/", &forged)).await;
+        raw.outcome().await.map(|frame| (frame.kind, frame.status()))
+    });
+    let seen = seen.await;
+    assert_eq!(seen.outcome, Some((HEADERS, 200)));
+    let [message] = &seen.at_app[..] else { panic!("one request: {:?}", seen.at_app) };
+    let message = message.to_ascii_lowercase();
+    for (name, _) in &forged[..6] {
+        assert!(!message.contains(&format!("\r\n{name}:")), "{name}: {message}");
+    }
+    assert!(message.contains("\r\nx_own: stays\r\n"), "{message}");
 }
 
 /// T06: the app gets one field (RFC 9113 section 8.2.3).
@@ -329,80 +365,6 @@ async fn an_http2_connection_that_says_nothing_is_closed() {
         assert!(frame.kind == DATA || frame.kind == GOAWAY || frame.kind == SETTINGS, "{frame:?}");
     }
     assert!(start.elapsed() < Duration::from_secs(10));
-}
-
-#[tokio::test]
-async fn a_body_that_drips_on_http2_is_cut() {
-    let served = Served::start("limits: {body_pause_seconds: 1, body_bytes_per_second_min: 100}").await;
-    let mut raw = served.open().await;
-    // L02: ten bytes a second, and meanwhile another request of the same connection is served.
-    let post = request("POST", "/", &[("content-length", "1000"), ("x-request-id", "drip")]);
-    assert!(raw.send(HEADERS, END_HEADERS, 1, &post).await);
-    let mut sent = 0;
-    let line = loop {
-        if let Some(line) = served.edge.log().into_iter().find(|line| line["request_id"] == "drip") {
-            break line;
-        }
-        assert_eq!(served.app.connections(), 0, "it is nobody's request yet");
-        assert!(sent < 500, "the drip goes on");
-        assert!(raw.send(DATA, 0, 1, b"y").await);
-        sent += 1;
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    };
-    assert_eq!((line["code"].as_str(), line["why"].as_str()), (Some("request-timeout"), Some("a body that came too slowly")));
-    assert!(raw.send(HEADERS, END_HEADERS | END_STREAM, 3, &request("GET", "/after", &[])).await);
-    let mut outcomes = vec![raw.outcome().await.unwrap()];
-    while outcomes.last().is_some_and(|last| last.stream != 3) {
-        outcomes.push(raw.outcome().await.expect("the connection goes on"));
-    }
-    assert_eq!(outcomes.last().map(|last| (last.kind, last.status())), Some((HEADERS, 200)), "{outcomes:?}");
-    assert!(outcomes.iter().any(|frame| frame.stream == 1), "and the drip has its end: {outcomes:?}");
-    assert!(served.app.since(0).iter().all(|message| message.contains("/after")), "the app saw no whole request");
-}
-
-/// L02: before it is a request, and in the middle of one.
-#[tokio::test]
-async fn an_upload_that_falls_silent_on_http2_has_an_end() {
-    let served = Served::start("limits: {body_pause_seconds: 1}").await;
-    let timeouts = r#","timeouts":{"first_byte_seconds":2,"idle_seconds":2}"#;
-    served.edge.put_app(&instances_json(&[("a", served.app.address)]), timeouts).await;
-    let mut raw = served.open().await;
-    for (stream, id, sent, instance, limit) in [(1, "nothing", 0, None, 1), (3, "half", 5_000, Some("a"), 2)] {
-        let start = Instant::now();
-        let post = request("POST", "/", &[("content-length", "10000"), ("x-request-id", id)]);
-        assert!(raw.send(HEADERS, END_HEADERS, stream, &post).await);
-        if sent > 0 {
-            assert!(raw.send(DATA, 0, stream, &vec![b'y'; sent]).await);
-        }
-        let line = &served.edge.lines_of(id, 1).await[0];
-        let end = (line["status"].as_u64(), line["code"].as_str(), line["why"].as_str());
-        assert_eq!(end, (Some(408), Some("request-timeout"), Some("a body that came too slowly")), "{id}");
-        assert_eq!(line["instance"].as_str(), instance, "{id}");
-        let limit = Duration::from_secs(limit);
-        assert!((limit..limit + Duration::from_secs(2)).contains(&start.elapsed()), "{id}: {:?}", start.elapsed());
-        while raw.outcome().await.expect("its client is told").stream != stream {}
-        served.serves().await;
-    }
-    assert!(served.app.since(0).iter().all(|message| message.contains("/bystander")), "the app saw no whole request");
-}
-
-/// L02: a body without a length may be one side of a conversation, and each piece of it is the app's at once.
-#[tokio::test]
-async fn a_body_without_a_length_goes_on_as_it_comes_on_http2() {
-    let served = Served::start("").await;
-    let mut raw = served.open().await;
-    for (stream, pieces) in [(1, 3), (3, 0)] {
-        let before = served.app.count();
-        assert!(raw.send(HEADERS, END_HEADERS, stream, &request("POST", "/", &[])).await);
-        for _ in 0..pieces {
-            assert!(raw.send(DATA, 0, stream, b"piece").await);
-        }
-        until("the app hears of it", async || served.edge.instance("a").await["in_flight"] == 1).await;
-        assert!(raw.send(DATA, END_STREAM, stream, b"last").await);
-        while raw.outcome().await.unwrap().stream != stream {}
-        let seen = served.app.since(before).concat();
-        assert!(seen.contains("last") && seen.matches("piece").count() == pieces, "{seen}");
-    }
 }
 
 #[tokio::test]

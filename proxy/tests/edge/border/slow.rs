@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use super::rig::{Got, Wants};
 use super::{Border, difference, refusals};
-use crate::rig::{Edge, HOST, SOON, parse, until};
+use crate::rig::{App, Edge, HOST, SOON, parse, until};
 
 /// Sends a byte every tenth of a second until the edge has had enough.
 async fn drip(edge: SocketAddr, first: &str, drop: &[u8]) -> Got {
@@ -83,6 +83,32 @@ async fn a_body_keeps_to_a_rate() {
     reader.read_to_end(&mut said).await.unwrap();
     assert_eq!(parse(&said).unwrap().status, 200, "L02: slow, but not too slow");
     border.be_served().await;
+}
+
+/// What has come counts when patience ends, also if its client was left alone at that moment.
+#[tokio::test]
+async fn what_came_while_its_client_was_left_alone_counts() {
+    let (edge, app) =
+        (Edge::start_with("limits: {body_pause_seconds: 3, body_bytes_per_second_min: 1000}").await, App::start("a"));
+    edge.put_todos(&[("a", app.address)]).await;
+    let begins =
+        format!("POST /api/echo HTTP/1.1\r\nhost: {HOST}\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n2000\r\n");
+    let upload = async |begins: String, edge: SocketAddr| {
+        let mut client = TcpStream::connect(edge).await.unwrap();
+        client.write_all((begins + &"y".repeat(4_096)).as_bytes()).await.unwrap();
+        // Slow from here on, and then nothing until shortly before the end.
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        client.write_all(b"y").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        client.write_all(format!("{}\r\n0\r\n\r\n", "y".repeat(4_095)).as_bytes()).await.unwrap();
+        let mut said = Vec::new();
+        client.read_to_end(&mut said).await.unwrap();
+        parse(&said).unwrap().status
+    };
+    let uploads: Vec<_> = (0..32).map(|_| tokio::spawn(upload(begins.clone(), edge.http))).collect();
+    for upload in uploads {
+        assert_eq!(upload.await.unwrap(), 200);
+    }
 }
 
 /// Below the rate or above it, and long before it is cut: each chunk is at the app soon after it was sent, the first too,
