@@ -117,7 +117,7 @@ fn requests_among_changes(
         to.add(&noted.latency);
         noted.errors.into_iter().for_each(|(kind, count)| reading.count_error(kind, count));
     };
-    let mut written = 0;
+    let (mut written, mut published, mut spent) = (0, 0, Duration::ZERO);
     for _ in 0..SPELLS {
         add(steady(&asked, CONNECTIONS, REQUESTS, spell), &mut without, reading);
         for is_published in [false, true] {
@@ -125,6 +125,7 @@ fn requests_among_changes(
                 publisher.pause()?;
             }
             let ends = AtomicBool::new(false);
+            let spent_before = accounting::cpu_time(&[publisher.pid()])?;
             let (noted, end) = thread::scope(|scope| {
                 let writer = scope.spawn(|| write_at_a_rate(store, apps, written, &ends));
                 let noted = steady(&asked, CONNECTIONS, REQUESTS, spell);
@@ -133,6 +134,10 @@ fn requests_among_changes(
                 Ok::<_, io::Error>((noted, end))
             })?;
             publisher.resume()?;
+            if is_published {
+                published += end - written;
+                spent += accounting::cpu_time(&[publisher.pid()])?.saturating_sub(spent_before);
+            }
             written = end;
             let last = Instant::now();
             add(noted, if is_published { &mut with } else { &mut written_only }, reading);
@@ -145,6 +150,8 @@ fn requests_among_changes(
     reading.put_latency(&format!("{name}: a request, no changes,"), &without);
     reading.put_latency(&format!("{name}: a request, 50 changes a second that nobody publishes,"), &written_only);
     reading.put_latency(&format!("{name}: a request, 50 changes a second,"), &with);
+    let a_change = spent.as_secs_f64() * 1e6 / f64::from(published.max(1));
+    reading.put(&format!("{name}: CPU of the publisher, a change"), Unit::Microseconds, a_change);
     for (than, before) in [("without", &without), ("with those that nobody publishes", &written_only)] {
         let ratio = with.at(0.99).as_secs_f64() / before.at(0.99).as_secs_f64().max(f64::EPSILON);
         reading.put(&format!("{name}: p99 with changes, more than {than} by"), Unit::Share, (ratio - 1.0) * 100.0);
