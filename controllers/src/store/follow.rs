@@ -12,10 +12,15 @@ use tokio::time::{Instant, sleep};
 
 use super::{Key, Reading, Seen, StoreError};
 
+#[cfg(test)]
+mod tests;
+
 /// Changes that come together are taken together: one deploy is several entries.
 const COALESCE: Duration = Duration::from_millis(15);
 /// The same while changes keep coming: fewer batches leave more of the machine to the requests.
 const COALESCE_STREAM: Duration = Duration::from_millis(25);
+/// And while they keep coming so fast that more than one of them came together: a batch costs more than a change in it.
+const COALESCE_FAST: Duration = Duration::from_millis(60);
 /// Changes keep coming where the ones before are no older than this.
 const STREAM: Duration = Duration::from_millis(250);
 
@@ -32,8 +37,8 @@ pub struct News {
 /// The end that is asked for news. Its task ends when it is dropped.
 pub struct Follow {
     shared: Arc<Shared>,
-    /// When news was given last.
-    given_at: Option<Instant>,
+    /// When news was given last, and of how many entries.
+    given: Option<(Instant, usize)>,
     _task: Task,
 }
 
@@ -65,7 +70,7 @@ impl Follow {
     pub(super) fn fed_by<F: Future<Output = ()> + Send + 'static>(feeding: impl FnOnce(Feed) -> F) -> Self {
         let shared = Arc::new(Shared::default());
         let task = Task::spawn(feeding(Feed { shared: Arc::clone(&shared) }));
-        Self { shared, given_at: None, _task: task }
+        Self { shared, given: None, _task: task }
     }
 
     /// Waits for news and for what comes with it. Nothing is lost when the wait is given up. An error
@@ -84,12 +89,21 @@ impl Follow {
             }
             self.shared.arrived.notified().await;
         }
-        let is_stream = self.given_at.is_some_and(|given| given.elapsed() < STREAM);
-        sleep(if is_stream { COALESCE_STREAM } else { COALESCE }).await;
-        self.given_at = Some(Instant::now());
+        sleep(patience(self.given.map(|(at, entries)| (at.elapsed(), entries)))).await;
         let mut waiting = self.shared.waiting();
         waiting.told = None;
-        Ok(waiting.news.take().unwrap_or_default())
+        let news = waiting.news.take().unwrap_or_default();
+        self.given = Some((Instant::now(), news.seen.len()));
+        Ok(news)
+    }
+}
+
+/// How long a change waits for what comes with it, by how long ago the last news was given, and of how many entries.
+fn patience(given: Option<(Duration, usize)>) -> Duration {
+    match given {
+        Some((ago, 0..=1)) if ago < STREAM => COALESCE_STREAM,
+        Some((ago, _)) if ago < STREAM => COALESCE_FAST,
+        _ => COALESCE,
     }
 }
 
