@@ -14,20 +14,33 @@ use tokio::time::{Instant, sleep};
 use super::Directory;
 use crate::store::{Key, Kind};
 
+#[cfg(test)]
+mod tests;
+
 /// A file that changed this little ago may be in the middle of being written.
 const SETTLED: Duration = Duration::from_millis(1_000);
 
 /// After so many files a scan lets others go on, and rests if nobody waits for it.
 const FILES_AT_ONCE: usize = 128;
-/// So many times as long as it looked, so that 100,000 files take a half per cent of a core, and not all of one now and then.
-const REST: u32 = 199;
+/// So many times as long as it looked, so that 100,000 files take a quarter per cent of a core, and not all of one now and then.
+const REST: u32 = 399;
 const REST_MAX: Duration = Duration::from_millis(250);
 
 /// What was seen of each file when it was last looked at.
 #[derive(Debug)]
 pub struct Scan {
     kinds: Vec<Kind>,
-    seen: HashMap<PathBuf, Signature>,
+    seen: HashMap<PathBuf, Sight>,
+    /// The keys of what changed: those of a scan that broke off are told by the next.
+    changed: BTreeSet<Key>,
+    round: u32,
+}
+
+/// A file as it was seen in a round.
+#[derive(Debug)]
+struct Sight {
+    signature: Signature,
+    round: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,15 +54,14 @@ struct Signature {
 impl Scan {
     /// Nothing was looked at yet.
     pub fn new(kinds: &[Kind]) -> Self {
-        Self { kinds: kinds.to_vec(), seen: HashMap::new() }
+        Self { kinds: kinds.to_vec(), seen: HashMap::new(), changed: BTreeSet::new(), round: 0 }
     }
 
     /// The keys of all files that came, went or changed since the last call. The first finds all. It does not
     /// rest while `hurries` is set.
     pub async fn changed(&mut self, store: &Directory, hurries: &AtomicBool) -> io::Result<BTreeSet<Key>> {
         let is_first = self.seen.is_empty();
-        let mut seen = HashMap::with_capacity(self.seen.len());
-        let mut changed = BTreeSet::new();
+        self.round = self.round.wrapping_add(1);
         let (mut looked, mut since) = (0_usize, Instant::now());
         for folder in folders(store, &self.kinds) {
             for entry in fs::read_dir(&folder)? {
@@ -66,21 +78,25 @@ impl Scan {
                 let Some(key) = store.key_of(&path).filter(|key| self.kinds.contains(&key.kind)) else { continue };
                 // Gone since the folder was read: the next scan sees that.
                 let Ok(metadata) = fs::metadata(&path) else { continue };
-                let signature = Signature::of(&metadata);
-                match self.seen.get(&path) {
-                    Some(before) if *before == signature => {}
-                    Some(before) if !is_first && is_unsettled(&metadata) => {
-                        seen.insert(path, *before);
-                        continue;
+                let now = Sight { signature: Signature::of(&metadata), round: self.round };
+                match self.seen.get_mut(&path) {
+                    Some(before) if before.signature == now.signature || !is_first && is_unsettled(&metadata) => {
+                        before.round = self.round;
                     }
-                    _ => drop(changed.insert(key)),
+                    Some(before) => {
+                        *before = now;
+                        self.changed.insert(key);
+                    }
+                    None => {
+                        self.seen.insert(path, now);
+                        self.changed.insert(key);
+                    }
                 }
-                seen.insert(path, signature);
             }
         }
-        changed.extend(self.seen.keys().filter(|path| !seen.contains_key(*path)).filter_map(|path| store.key_of(path)));
-        self.seen = seen;
-        Ok(changed)
+        let gone = self.seen.extract_if(|_, sight| sight.round != self.round);
+        self.changed.extend(gone.filter_map(|(path, _)| store.key_of(&path)));
+        Ok(std::mem::take(&mut self.changed))
     }
 }
 
