@@ -5,6 +5,7 @@ mod tests;
 mod trust;
 
 use std::net::SocketAddr;
+use std::slice;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -101,11 +102,7 @@ impl Health {
     pub fn connect_failed(self: &Arc<Self>, app: &App, id: &InstanceId, vitals: &Arc<InstanceVitals>, cause: &str) {
         vitals.failures.fetch_add(1, Relaxed);
         self.failed_once(vitals);
-        let others = app
-            .instances
-            .iter()
-            .any(|other| other.takes_new_clients() && other.vitals.usable() && !Arc::ptr_eq(&other.vitals, vitals));
-        if others && vitals.quarantine(true) {
+        if app.takes_beside(slice::from_ref(vitals)) && vitals.quarantine(true) {
             let about = About { cause: Some(cause.to_owned()), ..about(&app.id, id) };
             self.events.tell(EventKind::InstanceUnhealthy, about);
         }
@@ -124,11 +121,7 @@ impl Health {
         *asked = Some((clock::millis(), dead));
         if dead {
             self.connect_failed(app, id, vitals, "its sockets broke, and it takes no connection");
-            let others = app
-                .instances
-                .iter()
-                .any(|other| other.takes_new_clients() && other.vitals.usable() && !Arc::ptr_eq(&other.vitals, vitals));
-            if !others {
+            if !app.takes_beside(slice::from_ref(vitals)) {
                 self.app_is_down(app);
             }
         }

@@ -296,6 +296,11 @@ impl App {
         self.instances.get(index)
     }
 
+    /// Whether an instance beside these takes new clients now.
+    pub fn takes_beside(&self, these: &[Arc<InstanceVitals>]) -> bool {
+        self.instances.iter().any(|one| one.takes() && !these.iter().any(|other| Arc::ptr_eq(other, &one.vitals)))
+    }
+
     /// Whether this instance, at this address, is still part of the app.
     pub fn has(&self, vitals: &Arc<InstanceVitals>) -> bool {
         self.instances.iter().any(|instance| Arc::ptr_eq(&instance.vitals, vitals))

@@ -102,12 +102,8 @@ impl Proxy {
         if x.tries < u32::try_from(self.edge.settings.limits.tries).unwrap_or(u32::MAX) && self.take_retry(x, &app) {
             return true;
         }
-        let others = app
-            .instances
-            .iter()
-            .any(|i| i.takes_new_clients() && i.vitals.usable() && !x.tried.iter().any(|t| Arc::ptr_eq(t, &i.vitals)));
         x.code = Some(code);
-        if !others {
+        if !app.takes_beside(&x.tried) {
             self.edge.health.app_is_down(&app);
             x.code = Some(Code::AppDown);
         }
