@@ -35,7 +35,7 @@ pub struct Order {
     /// What went wrong last, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
-    /// The certificate's successor is not ordered as its renewal: the CA has had one already.
+    /// The certificate's successor is not ordered as its renewal: the CA did not take it as that.
     pub drop_replaces: bool,
     /// A person wants it, even if the certificate that is there is good.
     pub asked_for: bool,
@@ -100,7 +100,7 @@ impl Order {
         self.trouble = Some(trouble.what.clone());
         match trouble.remedy {
             Remedy::DropReplaces if !self.drop_replaces => {
-                // Once, and at once: the renewal that the CA has seen was lost between it and us.
+                // Once, and at once: nothing is wrong with the name as far as anybody knows.
                 self.drop_replaces = true;
                 self.attempt = None;
                 self.not_before = trouble.wait.map(|wait| now + wait);

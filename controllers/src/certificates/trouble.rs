@@ -17,7 +17,7 @@ pub enum Remedy {
     StartAgain,
     /// The CA does not know the account any more.
     NewAccount,
-    /// The CA has seen a renewal of that certificate already: the same again, and not as a renewal.
+    /// The CA does not take it as a renewal, for one that it has seen already, say: the same again, and not as a renewal.
     DropReplaces,
 }
 

@@ -81,6 +81,20 @@ fn a_renewal_that_the_ca_has_seen_already_is_ordered_once_without_saying_so() {
 }
 
 #[test]
+fn a_renewal_of_what_another_account_ordered_is_ordered_once_without_saying_so() {
+    let Scene { mut platform, ca, .. } = scene();
+    ca.ledger().windows = vec![(-48, -24), (24 * 50, 24 * 52)];
+    let detail = "requester account did not request the certificate being replaced by this order";
+    ca.ledger().renewal_refusals.extend([(); 9].map(|()| refused(403, "unauthorized", detail, None)));
+    platform.start();
+    wait_until("the renewal is done, and the CA was asked about it", || ca.ledger().asked.len() == 2);
+    platform.certified(HOST);
+    let ledger = ca.ledger();
+    assert_eq!(ledger.replaces.len(), 3, "{:?}", ledger.replaces);
+    assert_eq!((ledger.replaces[1].is_some(), &ledger.replaces[2]), (true, &None));
+}
+
+#[test]
 fn a_wait_that_the_ca_asks_for_is_kept() {
     let Scene { mut platform, ca, other } = scene();
     ca.ledger().refusals.push_back(refused(429, "rateLimited", "too many failed authorizations (5) for this name", Some("3000")));
