@@ -87,13 +87,20 @@ impl Asked {
         Ok(Publishers { holder: all, edges, problem: None })
     }
 
-    /// The report on the edge that is asked: the one of this socket, else the only one.
+    /// The report on the edge that is asked: the one of its name, for other machines have a socket of that path
+    /// too; where no name is known the one of this socket, else the only one.
     pub async fn report(&self) -> Option<Report> {
-        let mut edges = self.publishers().await.edges;
+        let asked = self.admin.status().await.ok().map(|status| status.edge.name);
         let socket = Target::Socket(self.admin.socket().to_owned()).absolute().to_string();
-        let of_socket = edges.iter().find(|(_, edge)| edge.report.at_socket == socket).map(|(label, _)| label.clone());
-        let label = of_socket.or_else(|| edges.keys().next().cloned())?;
-        edges.remove(&label).map(|edge| edge.report)
+        let mut reports: Vec<_> = self.publishers().await.edges.into_values().map(|edge| edge.report).collect();
+        let is_it = |report: &Report| match (&asked, &report.edge) {
+            (Some(asked), Some(edge)) => edge.name == *asked,
+            _ => report.at_socket == socket,
+        };
+        match reports.iter().position(is_it) {
+            Some(index) => Some(reports.swap_remove(index)),
+            None => reports.pop().filter(|_| reports.is_empty() && asked.is_none()),
+        }
     }
 }
 

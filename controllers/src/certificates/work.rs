@@ -49,11 +49,12 @@ impl Bench<'_> {
         let Some(url) = &attempt.url else {
             let profile = self.ca.profile.as_deref();
             let replaces = attempt.replaces.as_deref();
-            let open = self.client.new_order(&names, profile, replaces, self.method).await.map_err(|trouble| match trouble.remedy {
-                // What it has against the order may be what that replaces: the certificate of another account, say.
-                Remedy::StartAgain if replaces.is_some() => Trouble { remedy: Remedy::DropReplaces, ..trouble },
-                _ => trouble,
-            })?;
+            let open =
+                self.client.new_order(&names, profile, replaces, self.method).await.map_err(|trouble| match trouble.remedy {
+                    // What it has against the order may be what that replaces: the certificate of another account, say.
+                    Remedy::StartAgain if replaces.is_some() => Trouble { remedy: Remedy::DropReplaces, ..trouble },
+                    _ => trouble,
+                })?;
             attempt.url = Some(open.url().to_owned());
             attempt.at = Timestamp::now();
             self.open = Some(open);

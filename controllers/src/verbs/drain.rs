@@ -20,6 +20,7 @@ use super::{Asked, Published, print, print_json};
 use crate::admin::{Admin, AdminError};
 use crate::failure::{Exit, Failure};
 use crate::layer::field;
+use crate::publish::ssh::Forward;
 use crate::publish::target::Target;
 use crate::store::{Author, Found, Key, Kind, Reading, Store, Transaction};
 
@@ -60,6 +61,24 @@ struct Held {
     drained: bool,
 }
 
+/// How an edge is asked.
+struct Way {
+    admin: Admin,
+    /// The edge that has to answer there; none where nobody said which.
+    edge: Option<String>,
+    /// Lives as long as the edge may be asked.
+    forward: Option<Forward>,
+}
+
+/// Why an edge said nothing of the instance.
+#[derive(Clone)]
+enum Silence {
+    /// It may answer a little later.
+    Trouble(String),
+    /// Its socket is not on this machine.
+    Elsewhere(String),
+}
+
 #[derive(Serialize)]
 struct Answer<'a> {
     app: &'a AppId,
@@ -74,8 +93,12 @@ pub async fn run(order: Order, asked: &Asked) -> Result<(), Failure> {
     let app = app_of(&order, &store.read(&[Kind::App, Kind::Instances]).await?)?;
     write(&order, &app, store.as_ref()).await?;
     let edges = edges(asked).await;
-    let held = wait(&order, &app, edges, asked).await?;
-    let drained = held.values().all(|held| held.drained);
+    let held = wait(&order, &app, &edges, asked).await?;
+    let unasked: Vec<_> = edges.keys().filter(|name| !held.contains_key(*name)).map(String::as_str).collect();
+    let drained = unasked.is_empty() && held.values().all(|held| held.drained);
+    if !unasked.is_empty() {
+        eprintln!("karman: not reachable from here, and not asked what they hold: {}", unasked.join(", "));
+    }
     if asked.json {
         let answer = Answer { app: &app, instance: &order.instance, draining: !order.resume, drained, edges: &held };
         return print_json(&answer);
@@ -149,25 +172,31 @@ async fn write(order: &Order, app: &AppId, store: &dyn Store) -> Result<(), Fail
 }
 
 /// Every edge that somebody publishes to, by name or else by where it is reached, and the one at the socket.
-async fn edges(asked: &Asked) -> BTreeMap<String, Result<Admin, String>> {
+async fn edges(asked: &Asked) -> BTreeMap<String, Result<Way, Silence>> {
     let mut edges = BTreeMap::new();
     let mut sockets: BTreeSet<PathBuf> = BTreeSet::new();
     for Published { report, .. } in asked.publishers().await.edges.into_values() {
-        let admin = match report.at_socket.parse() {
+        // Its publisher does not know its name while it is not there.
+        let edge = report.edge.map(|edge| edge.name);
+        let way = match report.at_socket.parse() {
             Ok(Target::Socket(socket)) => {
                 sockets.insert(std::fs::canonicalize(&socket).unwrap_or_else(|_| socket.clone()));
-                Ok(Admin::new(socket))
+                Ok(Way { admin: Admin::new(socket), edge: edge.clone(), forward: None })
             }
-            Ok(Target::Ssh { destination, .. }) => Err(format!("it is reached over ssh: ask it on {destination}")),
-            Err(why) => Err(why),
+            Ok(target @ Target::Ssh { .. }) => Forward::to(&target)
+                .map(|forward| Way { admin: Admin::new(forward.socket()), edge: edge.clone(), forward: Some(forward) })
+                .map_err(|error| Silence::Elsewhere(format!("{target}: {error}"))),
+            Err(why) => Err(Silence::Elsewhere(why)),
         };
-        // Its publisher does not know its name while it is not there.
-        let name = report.edge.map_or(report.at_socket, |edge| edge.name);
-        edges.insert(name, admin);
+        edges.insert(edge.unwrap_or(report.at_socket), way);
+    }
+    for forward in edges.values().filter_map(|way| way.as_ref().ok()?.forward.as_ref()) {
+        forward.wait_until_up().await;
     }
     let own = asked.admin.socket();
     if !sockets.contains(&std::fs::canonicalize(own).unwrap_or_else(|_| own.to_owned())) {
-        edges.entry(own.display().to_string()).or_insert_with(|| Ok(asked.admin.clone()));
+        let way = || Ok(Way { admin: asked.admin.clone(), edge: None, forward: None });
+        edges.entry(own.display().to_string()).or_insert_with(way);
     }
     edges
 }
@@ -176,7 +205,7 @@ async fn edges(asked: &Asked) -> BTreeMap<String, Result<Admin, String>> {
 async fn wait(
     order: &Order,
     app: &AppId,
-    edges: BTreeMap<String, Result<Admin, String>>,
+    edges: &BTreeMap<String, Result<Way, Silence>>,
     asked: &Asked,
 ) -> Result<BTreeMap<String, Held>, Failure> {
     let start = Instant::now();
@@ -185,9 +214,9 @@ async fn wait(
     let mut progress = Progress::new(!asked.json && order.wait);
     loop {
         let mut silent = Vec::new();
-        for (name, admin) in &edges {
-            let answer = match admin {
-                Ok(admin) => ask(admin, app, order).await,
+        for (name, way) in edges {
+            let answer = match way {
+                Ok(way) => way.ask(app, order).await,
                 Err(why) => Err(why.clone()),
             };
             match answer {
@@ -195,10 +224,16 @@ async fn wait(
                     heard.insert(name, Instant::now());
                     held.insert(name.clone(), now);
                 }
+                // What was written reaches it all the same; only what it holds cannot be waited for.
+                Err(Silence::Elsewhere(_)) if !order.wait => drop(held.remove(name)),
                 Err(why) => {
                     held.remove(name);
                     let since = heard.get(name).map_or(Duration::ZERO, |heard| heard.elapsed());
-                    silent.push((name, why, since > SILENCE_MAX || admin.is_err()));
+                    let (why, is_elsewhere) = match why {
+                        Silence::Trouble(why) => (why, false),
+                        Silence::Elsewhere(why) => (format!("it is not reachable from here: {why}"), true),
+                    };
+                    silent.push((name, why, since > SILENCE_MAX || is_elsewhere));
                 }
             }
         }
@@ -229,15 +264,31 @@ async fn wait(
     }
 }
 
-async fn ask(admin: &Admin, app: &AppId, order: &Order) -> Result<Held, String> {
-    let answer = timeout(ANSWER_MAX, admin.app(app)).await.map_err(|_| format!("nothing within {} s", ANSWER_MAX.as_secs()))?;
-    let status = match answer {
+impl Way {
+    async fn ask(&self, app: &AppId, order: &Order) -> Result<Held, Silence> {
+        if let Some(edge) = &self.edge {
+            // Every machine has a socket of that path, and this may be another edge's.
+            let found = within(self.admin.status()).await?.map_err(|error| Silence::Trouble(error.to_string()))?.edge.name;
+            if found != *edge {
+                return Err(Silence::Elsewhere(format!("at {} is {found}", self.admin.socket().display())));
+            }
+        }
+        ask(&self.admin, app, order).await
+    }
+}
+
+async fn within<T>(answer: impl Future<Output = T>) -> Result<T, Silence> {
+    timeout(ANSWER_MAX, answer).await.map_err(|_| Silence::Trouble(format!("nothing within {} s", ANSWER_MAX.as_secs())))
+}
+
+async fn ask(admin: &Admin, app: &AppId, order: &Order) -> Result<Held, Silence> {
+    let status = match within(admin.app(app)).await? {
         Ok(status) => status,
         // It serves no such app: there is nothing to hold.
         Err(AdminError::Refused(Refusal::NotFound { .. })) => {
             return Ok(Held { live: !order.resume, tunnels: 0, in_flight: 0, drained: true });
         }
-        Err(error) => return Err(error.to_string()),
+        Err(error) => return Err(Silence::Trouble(error.to_string())),
     };
     let state = status.app.pointer(&format!("/instances/{}/state", order.instance)).and_then(serde_json::Value::as_str);
     let live = (state == Some("draining")

@@ -95,6 +95,16 @@ fn an_edge_on_another_machine_is_published_to_over_ssh_and_again_when_ssh_was_cu
     publisher.wait_for("it is started again");
     edge.write("apps/a.yaml", &app(2, address));
     edge.wait_for_app("a", "/warm_seconds", 2);
+    // From where only ssh leads to it.
+    let drain = |more: &str| {
+        let socket = edge.socket().display().to_string();
+        let arguments = ["drain", "a-1", more, "--store", "data", "--socket", &socket, "--json"];
+        karman_with(edge.dir(), &arguments, [("PATH", sshd.path())])
+    };
+    let drained = drain("--wait");
+    assert_eq!((drained.code, &drained.json()["edges"]["edge-1"]["drained"]), (0, &true.into()), "{drained:?}");
+    let resumed = drain("--resume");
+    assert_eq!((resumed.code, &resumed.json()["draining"]), (0, &false.into()), "{resumed:?}");
     publisher.kill();
     wait_until("a publisher that is killed takes its ssh along", || sshd.sessions().is_empty());
     assert_eq!(edge.page("a.test").status, 200);

@@ -206,6 +206,21 @@ fn a_drain_names_the_edge_that_does_not_answer() {
 }
 
 #[test]
+fn a_drain_does_not_take_the_edge_at_its_own_socket_for_another() {
+    let edge = Edge::running(&[("apps/a.yaml", "hosts: [a.test]\ninstances: {a-1: {address: '127.0.0.1:9'}}\n")]);
+    // What the publisher of another machine says, whose proxy has a socket of the same path.
+    let mut report = edge.report();
+    report["edge"]["name"] = "edge-2".into();
+    edge.write("status/publish/machine-2.json", &report.to_string());
+    let begun = edge.karman(&["drain", "a-1", "--json"]);
+    assert_eq!((begun.code, &begun.json()["drained"]), (0, &false.into()), "{begun:?}");
+    assert!(begun.stderr.contains("not reachable from here") && begun.stderr.contains("edge-2"), "{begun:?}");
+    let drain = edge.karman(&["drain", "a-1", "--wait"]);
+    assert!(drain.code == 69 && drain.stderr.contains("the edge edge-2"), "{drain:?}");
+    assert!(drain.stderr.contains("not reachable from here"), "{drain:?}");
+}
+
+#[test]
 fn maintenance_without_a_publisher_says_so() {
     let mut edge = Edge::running(&[("apps/a.yaml", "hosts: [a.test]\n")]);
     edge.kill_publisher();
