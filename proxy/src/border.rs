@@ -11,16 +11,13 @@ use karman_contract::code::Code;
 use tokio::time::{Instant, timeout_at};
 
 use self::refuse::refuse;
-use crate::connection::Connection;
+use crate::connection::{Connection, Ends};
 use crate::edge::Edge;
 use crate::head::{Head, HeadLimits, Refusal, Scan, Verdict};
-use crate::overload::Level;
+use crate::overload::{Level, SILENCE_MAX};
 
 const CUT_OFF: Refusal = Refusal::new(Code::BadRequest, "a head that ends in the middle");
 const TOO_SLOW: Refusal = Refusal::new(Code::RequestTimeout, "a head that came too slowly");
-
-/// How long a new connection may say nothing when the edge is full.
-const SILENCE_MAX: Duration = Duration::from_secs(1);
 
 /// The next head on a connection, good and in the form in which it goes on. `None`: there is none, and
 /// whoever has to hear why has heard it.
@@ -57,7 +54,7 @@ pub async fn next_head(connection: &mut Connection, edge: &Edge, is_first: bool)
             read = timeout_at(deadline, connection.read_ahead()) => read,
             _ = closing.wait_for(|closing| *closing), if begun.is_none() => break,
             Ok(()) = level.changed(), if begun.is_none() => {
-                if must_go(connection, *level.borrow(), is_first, since) {
+                if must_go(connection.ends(), *level.borrow(), is_first, since.elapsed()) {
                     break;
                 }
                 continue;
@@ -74,13 +71,13 @@ pub async fn next_head(connection: &mut Connection, edge: &Edge, is_first: bool)
     None
 }
 
-/// Whether a connection that says nothing has to make room.
-fn must_go(connection: &Connection, level: Level, is_first: bool, since: Instant) -> bool {
+/// Whether a connection that says nothing, and that long, has to make room.
+pub fn must_go(ends: &Ends, level: Level, is_first: bool, silence: Duration) -> bool {
     match level {
         Level::Calm => false,
-        _ if connection.ends().is_over_share() => true,
+        _ if ends.is_over_share() => true,
         Level::Tight => false,
-        Level::Full | Level::Spent => is_first && since.elapsed() >= SILENCE_MAX,
+        Level::Full | Level::Spent => is_first && silence >= SILENCE_MAX,
     }
 }
 

@@ -5,6 +5,7 @@
 //! can end a wait at a deadline, and gives the socket back when a request becomes a tunnel.
 
 mod message;
+mod streams;
 mod waiting;
 
 use std::fmt::{self, Debug};
@@ -39,6 +40,7 @@ use crate::socket::Socket;
 use crate::tls::Secured;
 use crate::vitals::{AppVitals, lock};
 
+pub use self::streams::{OpenStream, Streams};
 pub use self::waiting::{BODY_TOO_SLOW, Fault};
 
 /// Enough for a head, so that head and a small body leave in one packet.
@@ -66,6 +68,8 @@ pub struct Ends {
     pub local: SocketAddr,
     /// Absent on a connection without TLS.
     pub secured: Option<Secured>,
+    /// Of an HTTP/2 connection.
+    pub streams: Option<Arc<Streams>>,
     fresh: Option<Fresh>,
     deadline: Deadline,
     /// The app that its last request was for.
@@ -74,7 +78,7 @@ pub struct Ends {
 
 impl Ends {
     fn new(peer: SocketAddr, local: SocketAddr) -> Self {
-        Self { peer, local, secured: None, fresh: None, deadline: Deadline::default(), app: Mutex::new(None) }
+        Self { peer, local, secured: None, streams: None, fresh: None, deadline: Deadline::default(), app: Mutex::new(None) }
     }
 
     /// A request has come.
@@ -179,7 +183,8 @@ impl Connection {
         fresh: Fresh,
         slowest: Slowest,
     ) -> Self {
-        let mut connection = Self::with(socket, Ends { secured, fresh: Some(fresh), ..Ends::new(peer, local) });
+        let streams = secured.as_ref().filter(|secured| secured.http2).map(|_| Arc::default());
+        let mut connection = Self::with(socket, Ends { secured, streams, fresh: Some(fresh), ..Ends::new(peer, local) });
         connection.slot = Some(slot);
         connection.writing.pace = Some(Pace::new(slowest));
         if !connection.ends.is_http2() {
@@ -204,6 +209,10 @@ impl Connection {
 
     pub fn ends(&self) -> &Ends {
         &self.ends
+    }
+
+    pub fn share_ends(&self) -> Arc<Ends> {
+        Arc::clone(&self.ends)
     }
 
     /// Ends reading after this time, unless a request comes before.

@@ -11,6 +11,7 @@ use karman_contract::name::InstanceId;
 
 use crate::access_log::{AccessLine, Milliseconds};
 use crate::caller::Caller;
+use crate::connection::OpenStream;
 use crate::edge::Edge;
 use crate::headers::Origin;
 use crate::info::Lesson;
@@ -80,6 +81,8 @@ pub struct Exchange {
     pub bytes_out: u64,
     pub connect_started: Option<Instant>,
     pub ms: Milliseconds,
+    /// Its stream, on HTTP/2.
+    pub stream: Option<OpenStream>,
     /// A tunnel writes its own lines.
     pub is_tunnel: bool,
 }
@@ -120,6 +123,7 @@ impl Default for Exchange {
             bytes_out: 0,
             connect_started: None,
             ms: Milliseconds::default(),
+            stream: None,
             is_tunnel: false,
         }
     }

@@ -1,12 +1,14 @@
 //! Client listeners: bind, accept within the limit of connections, hand each connection to the proxy.
 
+mod http2;
+
 use std::fmt::{self, Debug};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pingora_core::apps::{HttpPersistentSettings, HttpServerApp, ServerApp};
+use pingora_core::apps::{HttpPersistentSettings, HttpServerApp};
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora_core::server::ShutdownWatch;
@@ -178,7 +180,7 @@ async fn open(stream: TcpStream, is_https: bool, ends: proxy_protocol::Ends, edg
 
 /// What one HTTP/2 connection may ask of us. A head over our own limit is answered with a code; one
 /// over this is answered by the protocol.
-pub fn http2(limits: &Limits) -> H2Options {
+pub fn http2_options(limits: &Limits) -> H2Options {
     let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let mut options = default_h2_options();
     options
@@ -199,15 +201,8 @@ async fn serve(arrival: Arrival, slot: Slot, http: &Arc<HttpProxy<Proxy>>, Front
     let slowest = edge.settings.limits.slowest();
     let mut connection = Box::new(Connection::of_client(socket, (ends.client, ends.local), slot, fresh, slowest));
     if connection.ends().is_http2() {
-        connection.end_after(edge.settings.limits.head);
-        let mut farewell = edge.farewell.subscribe();
-        if *stop.borrow() {
-            // It was rung before this one could hear it.
-            farewell.mark_changed();
-        }
-        // Its streams are requests like any other; it ends when it is idle, or with a GOAWAY.
-        http.process_new(connection, &farewell).await;
-        return;
+        // In a box: other connections keep no room for it.
+        return Box::pin(http2::serve(connection, http, edge, stop)).await;
     }
     let mut kept: Option<HttpPersistentSettings> = None;
     while let Some(head) = border::next_head(&mut connection, edge, kept.is_none()).await {

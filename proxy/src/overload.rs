@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use karman_contract::event::EventKind;
 use karman_contract::name::AppId;
+use tokio::sync::watch;
 
 use crate::clock;
 use crate::edge::Edge;
@@ -30,6 +31,16 @@ const SLACK: f64 = 0.05;
 const IDLE: Duration = Duration::from_secs(5);
 /// Idle tunnels that are closed at once, so 100 a second: their clients will be back.
 const CLOSED_AT_ONCE: usize = 50;
+
+/// How long a new connection may say nothing when the edge is full.
+pub const SILENCE_MAX: Duration = Duration::from_secs(1);
+
+/// Waits until the edge is full, and that long before it looks.
+pub async fn full_after(level: &watch::Sender<Level>, time: Duration) {
+    tokio::time::sleep(time).await;
+    // An error says that the edge is gone.
+    let _ = level.subscribe().wait_for(|level| *level >= Level::Full).await;
+}
 
 /// How much of what there is to use is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

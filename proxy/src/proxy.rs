@@ -75,6 +75,7 @@ impl ProxyHttp for Proxy {
         }
         if let Some(ends) = ends(session) {
             ends.hear();
+            x.stream = ends.streams.as_ref().map(|streams| streams.open(self.edge.settings.limits.keepalive_requests));
         }
         // HTTP/1.0 knows no interim answers (RFC 9110 section 15.2).
         let knows_interim_answers = session.req_header().version != Version::HTTP_10;

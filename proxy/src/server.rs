@@ -262,7 +262,7 @@ fn http(edge: &Arc<Edge>) -> HttpProxy<Proxy> {
     let mut server_options = HttpServerOptions::default();
     server_options.h2_idle_timeout = Some(limits.keepalive);
     http.server_options = Some(server_options);
-    http.h2_options = Some(listener::http2(limits));
+    http.h2_options = Some(listener::http2_options(limits));
     http.handle_init_modules();
     http
 }

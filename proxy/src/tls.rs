@@ -35,6 +35,7 @@ use crate::clock;
 use crate::edge::Edge;
 use crate::events::About;
 use crate::live::Live;
+use crate::overload::{SILENCE_MAX, full_after};
 use crate::settings::Limits;
 use crate::table::Apps;
 
@@ -137,7 +138,10 @@ impl Tls {
     ) -> Result<(TlsStream<TcpStream>, Secured), Outcome> {
         self.turn(&self.networks, network(peer.ip()), deadline).await?;
         let hello = LazyConfigAcceptor::new(Acceptor::default(), socket);
-        let hello = timeout_at(deadline, hello).await.map_err(|_| Outcome::TimedOut)?.map_err(|_| Outcome::Failed)?;
+        let hello = tokio::select! {
+            hello = timeout_at(deadline, hello) => hello.map_err(|_| Outcome::TimedOut)?.map_err(|_| Outcome::Failed)?,
+            () = full_after(&edge.level, SILENCE_MAX) => return Err(Outcome::TimedOut),
+        };
         let name = asked_for(&hello.client_hello(), local);
         self.turn(&self.names, name.as_str().into(), deadline).await?;
         let slot = timeout_at(deadline, self.slots.acquire()).await.map_err(|_| Outcome::OverLimit)?;

@@ -54,13 +54,13 @@ impl Proxy {
     fn share(&self, session: &mut Session, app: &App) -> Result<(), Code> {
         let counted = ends(session).is_none_or(|ends| ends.serve(&app.vitals, app.wire.limits.connections));
         if !counted {
-            session.set_keepalive(None);
+            part(session);
             return Err(Code::OverLimit);
         }
         if !app.vitals.over_share.load(Relaxed) {
             return Ok(());
         }
-        session.set_keepalive(None);
+        part(session);
         if *self.edge.level.borrow() >= Level::Full { Err(Code::Overloaded) } else { Ok(()) }
     }
 
@@ -82,6 +82,14 @@ impl Proxy {
         let now = Duration::from_millis(clock::millis());
         let allowed = self.edge.rates.allow(app.id.as_str(), what, x.origin.client, per_second, now);
         if allowed { Ok(()) } else { Err(Code::OverLimit) }
+    }
+}
+
+/// Its connection is not kept: HTTP/1.1 says so in the answer, HTTP/2 beside it.
+fn part(session: &mut Session) {
+    session.set_keepalive(None);
+    if let Some(streams) = ends(session).and_then(|ends| ends.streams.as_ref()) {
+        streams.say_farewell();
     }
 }
 

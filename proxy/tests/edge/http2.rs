@@ -2,6 +2,8 @@
 
 #[path = "http2/frames.rs"]
 mod frames;
+#[path = "http2/unkept.rs"]
+mod unkept;
 #[path = "http2/uploads.rs"]
 mod uploads;
 
