@@ -19,6 +19,8 @@ use crate::store::{Author, Change, Expect, History, Key, Kind, StoreError, Trans
 
 /// A backup that says another form was written by another release.
 const FORM: u32 = 1;
+/// What is written in one transaction: etcd refuses requests above 1.5 MiB, and keeps each text in the history too.
+const TOGETHER_BYTES_MAX: usize = 512 * 1024;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Backup {
@@ -92,12 +94,15 @@ pub async fn restore(file: &Path, asked: &Asked) -> Result<(), Failure> {
         store.adopt(&key, changes).await?;
     }
     let why = format!("restored from the backup of {}", backup.at);
-    for entries in entries.chunks(WRITES_MAX / 2) {
+    let mut rest = entries.as_slice();
+    while !rest.is_empty() {
+        let (together, after) = rest.split_at(written_together(rest));
+        rest = after;
         let transaction = Transaction::new(Author::person(Some(why.clone())));
         let put = |transaction: Transaction<'static>, (key, text): &(Key, &String)| {
             transaction.put(key.clone(), Expect::Absent, text.as_str())
         };
-        let written = store.commit(&entries.iter().fold(transaction, put)).await;
+        let written = store.commit(&together.iter().fold(transaction, put)).await;
         written.map_err(|error: StoreError| {
             Failure::new(Exit::System, format!("the store is filled in part only; empty it and begin again: {error}"))
         })?;
@@ -105,6 +110,16 @@ pub async fn restore(file: &Path, asked: &Asked) -> Result<(), Failure> {
     // Later than the store that it was made of, so that the edges follow this one.
     store.ledger().await?.begin_epoch_after(backup.stamp.epoch).await?;
     told(entries.len(), file, "restored from", asked)
+}
+
+/// How many of the first entries are written in one transaction: one, or as many as are small together.
+fn written_together(entries: &[(Key, &String)]) -> usize {
+    let mut bytes = 0;
+    let small = entries.iter().take(WRITES_MAX / 2).take_while(|(_, text)| {
+        bytes += text.len();
+        bytes <= TOGETHER_BYTES_MAX
+    });
+    small.count().max(1)
 }
 
 fn told(entries: usize, file: &Path, done: &str, asked: &Asked) -> Result<(), Failure> {

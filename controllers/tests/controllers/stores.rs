@@ -349,6 +349,18 @@ async fn what_no_store_could_hold_is_refused(rig: Rig) {
 }
 
 #[tokio::test]
+async fn large_texts_are_written_together() {
+    let rig = Rig::directory().await;
+    let text = "x".repeat(400_000);
+    let pages = (0..4).map(|n| key(&format!("pages/{n}")));
+    rig.store
+        .commit(&pages.fold(Transaction::new(author()), |all, key| all.put(key, Expect::Absent, text.as_str())))
+        .await
+        .unwrap();
+    assert_eq!(rig.store.read(&[Kind::Page]).await.unwrap().entries.len(), 4);
+}
+
+#[tokio::test]
 async fn what_a_writer_had_begun_is_finished_by_the_next_reader() {
     let rig = Rig::directory().await;
     rig.write("apps/a", "one").await;

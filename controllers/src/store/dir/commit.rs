@@ -1,12 +1,13 @@
 //! Writing several files as one: all or none of them, also after a power cut.
 
+use std::fs;
 use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use super::Directory;
 use super::lock::{Lock, Locked};
-use super::write::{remove, write_durably, write_json, write_secretly};
-use super::{Directory, read_text};
+use super::write::{remove, write_durably, write_secretly};
 use crate::store::lease::Fence;
 use crate::store::{Expect, Key, Seen, StoreError, Transaction, Write};
 
@@ -48,7 +49,7 @@ impl Directory {
             [] => {}
             [step] => self.take(step).map_err(failed)?,
             steps => {
-                write_json(&self.plan_path(), &steps).map_err(failed)?;
+                self.plan(steps).map_err(failed)?;
                 self.finish_left_over().map_err(failed)?;
             }
         }
@@ -81,13 +82,20 @@ impl Directory {
 
     fn finish_left_over(&self) -> io::Result<()> {
         let path = self.plan_path();
-        let text = match read_text(&path) {
+        let of_the_plan = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        // Ours, and as large as what was written together.
+        let text = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            text => text?,
+            text => text.map_err(of_the_plan)?,
         };
-        let steps: Vec<Step> = serde_json::from_str(&text)?;
+        let steps: Vec<Step> = serde_json::from_slice(&text).map_err(|error| of_the_plan(error.into()))?;
         steps.iter().try_for_each(|step| self.take(step))?;
         remove(&path)
+    }
+
+    /// Secrets may be among it.
+    fn plan(&self, steps: &[Step]) -> io::Result<()> {
+        write_secretly(&self.plan_path(), &serde_json::to_vec(steps)?)
     }
 
     fn take(&self, step: &Step) -> io::Result<()> {
