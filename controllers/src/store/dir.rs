@@ -34,6 +34,10 @@ use lock::{Lock, Locked};
 /// Where ours keeps what is not for people: the revision, the locks, the history, the last good versions.
 const OWN: &str = ".karman";
 
+/// What somebody does about a folder that was lost.
+const LOST: &str = "the folder is gone, and not all that was in it was removed before: bring it back, or make an empty one if all \
+                    of it is to go";
+
 #[derive(Clone, Debug)]
 pub struct Directory {
     root: PathBuf,
@@ -59,6 +63,9 @@ impl Store for Directory {
     }
 
     async fn follow(&self, kinds: &[Kind]) -> Result<Follow, StoreError> {
+        if let Some(lost) = self.lost_folder(kinds) {
+            return Err(StoreError::io(lost.display(), &io::Error::other(LOST)));
+        }
         self.make_folders().map_err(|error| StoreError::io(self.place(), &error))?;
         self.finish_commit()?;
         let (store, kinds) = (self.clone(), kinds.to_vec());
@@ -130,6 +137,17 @@ impl Directory {
     /// lost rather than removed.
     pub fn is_whole(&self, kinds: &[Kind]) -> bool {
         kinds.iter().all(|kind| self.folder(*kind).is_dir()) && self.own_path("").is_dir()
+    }
+
+    /// A folder that is gone though good versions are remembered of what was in it: that is a loss, and no removal.
+    fn lost_folder(&self, kinds: &[Kind]) -> Option<PathBuf> {
+        let missing: Vec<_> = kinds.iter().filter(|kind| !kind.is_single() && !self.folder(**kind).is_dir()).collect();
+        if missing.is_empty() {
+            return None;
+        }
+        let remembered = self.good_versions();
+        let lost = missing.into_iter().find(|kind| remembered.keys().any(|key| key.kind == **kind))?;
+        Some(self.folder(*lost))
     }
 
     /// The key that a file in the store belongs to; none for what editors leave beside their files.

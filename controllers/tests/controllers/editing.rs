@@ -161,6 +161,32 @@ fn a_folder_that_is_gone_takes_nothing_with_it() {
 }
 
 #[test]
+fn what_is_removed_while_its_folder_is_away_goes_when_that_is_back() {
+    let address = backend("hello");
+    let mut edge = Edge::running(&[("apps/a.yaml", &app("a.test", 1, address)), ("apps/b.yaml", &app("b.test", 1, address))]);
+    fs::rename(edge.path("apps"), edge.path("away")).unwrap();
+    edge.publisher().wait_for("a folder of the store");
+    fs::remove_file(edge.path("away/b.yaml")).unwrap();
+    assert_eq!(edge.apps(), ["a", "b"]);
+    fs::rename(edge.path("away"), edge.path("apps")).unwrap();
+    wait_until("what was removed is gone", || edge.apps() == ["a"]);
+}
+
+#[test]
+fn a_folder_that_was_lost_while_nobody_looked_takes_nothing_with_it_either() {
+    let mut edge = Edge::running(&[("apps/a.yaml", &app("a.test", 1, backend("hello")))]);
+    edge.kill_publisher();
+    fs::rename(edge.path("apps"), edge.path("away")).unwrap();
+    edge.start_publisher();
+    edge.publisher().wait_for("apps: the folder is gone");
+    assert_eq!((edge.apps(), edge.page("a.test").status), (vec!["a".to_owned()], 200));
+    // Somebody means it.
+    fs::create_dir(edge.path("apps")).unwrap();
+    edge.start_publisher();
+    wait_until("all of it is gone", || edge.apps().is_empty());
+}
+
+#[test]
 fn a_page_of_an_owner_is_there_before_the_app_that_names_it() {
     let edge = Edge::running(&[("apps/a.yaml", "hosts: [a.test]\ninstances: {}\n")]);
     edge.write("apps/a.yaml", "hosts: [a.test]\ninstances: {}\npages: {app-down: pages/down.html}\n");

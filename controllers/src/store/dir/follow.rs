@@ -21,6 +21,8 @@ const SCAN_EVERY: Duration = Duration::from_secs(10);
 /// A file that is gone or broken gets a second look before that is believed: editors move files
 /// away before they write them, and some write in pieces.
 const SECOND_LOOK: Duration = Duration::from_millis(200);
+/// How often it is asked whether a folder is back that was lost.
+const FOLDER_AGAIN: Duration = Duration::from_secs(10);
 
 struct Follower {
     store: Directory,
@@ -153,13 +155,16 @@ impl Follower {
     fn look_again(&mut self) {
         self.second_look_at = None;
         let doubtful = std::mem::take(&mut self.doubtful);
-        let mut seen: Vec<_> = doubtful.into_iter().map(|key| (key.clone(), self.store.see(&key))).collect();
-        let is_gone = |(_, seen): &(Key, Seen)| matches!(seen, Seen::Nothing);
-        // A folder that is gone says nothing about what was in it.
-        if seen.iter().any(is_gone) && !self.store.is_whole(&self.kinds) {
+        let seen = doubtful.into_iter().map(|key| (key.clone(), self.store.see(&key)));
+        let (gone, mut seen): (Vec<_>, Vec<_>) = seen.partition(|(_, seen)| matches!(seen, Seen::Nothing));
+        if gone.is_empty() || self.store.is_whole(&self.kinds) {
+            seen.extend(gone);
+        } else {
+            // A folder that is gone says nothing about what was in it: asked again once it is back.
             let root = self.store.place();
             warn!("a folder of the store {root} is gone; what was in it goes on, until the folder is there again");
-            seen.retain(|seen| !is_gone(seen));
+            self.doubtful.extend(gone.into_iter().map(|(key, _)| key));
+            self.second_look_at = Some(Instant::now() + FOLDER_AGAIN);
         }
         self.tell(seen);
     }
