@@ -110,7 +110,7 @@ impl Order {
             Remedy::StartAgain | Remedy::NewAccount | Remedy::DropReplaces => self.attempt = None,
         }
         self.failures = self.failures.saturating_add(1);
-        self.not_before = Some(backoff::retry_at(self.failures, trouble.wait, now, chance));
+        self.not_before = Some(backoff::retry_at(self.failures, trouble.is_elsewhere(), trouble.wait, now, chance));
     }
 
     /// A person says that it should be tried again now.

@@ -44,6 +44,13 @@ impl Trouble {
     }
 }
 
+impl Trouble {
+    /// Whether it was not the name that failed, but its CA, the way to it, or something of ours.
+    pub fn is_elsewhere(&self) -> bool {
+        self.of_the_ca || matches!(self.remedy, Remedy::GoOn | Remedy::Repeat)
+    }
+}
+
 impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Self {
         Self::passing(failure.message)

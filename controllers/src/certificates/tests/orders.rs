@@ -44,6 +44,18 @@ fn waits_grow_from_a_minute_to_a_day_with_a_little_chance() {
 }
 
 #[test]
+fn what_fails_elsewhere_is_tried_again_within_an_hour() {
+    let of_the_ca = Trouble { of_the_ca: true, ..trouble(Remedy::StartAgain, None) };
+    for trouble in [trouble(Remedy::GoOn, None), of_the_ca] {
+        let mut order = order();
+        for minutes in [1, 10, 60, 60, 60] {
+            order.fail(&trouble, at(0), 0.0);
+            assert_eq!(order.not_before, Some(at(0) + SignedDuration::from_mins(minutes)));
+        }
+    }
+}
+
+#[test]
 fn a_ca_that_asks_for_a_longer_wait_gets_it() {
     let mut order = order();
     order.fail(&trouble(Remedy::GoOn, Some(5)), at(0), 0.0);
