@@ -64,11 +64,11 @@ impl Office {
             return Ok(());
         }
         let mut order = order.unwrap_or_else(|| Order::new(vec![job.need.name.clone()], now));
-        let before = order.clone();
         match self.pursue(job, &mut order, renews.as_ref()).await {
             Ok(()) => Ok(()),
             Err(Stop::Store(error)) => Err(error),
             Err(Stop::Trouble(trouble)) => {
+                let before = order.clone();
                 order.fail(&trouble, Timestamp::now(), fastrand::f64());
                 if order.is_failing() {
                     warn!("{} failed {} times in a row: {trouble}", job.need.name, order.failures);
@@ -144,7 +144,7 @@ impl Office {
         result
     }
 
-    /// Puts a certificate into the store and takes its order out, in one piece where the store can do that.
+    /// Puts a certificate into the store and takes its order out, in one piece.
     async fn file(&self, job: &Job, order: &Order, ca: &AcmeCa, pair: &Pair) -> Result<(), StoreError> {
         let attempt = order.attempt.as_ref();
         let ordered = attempt.and_then(|attempt| {

@@ -77,6 +77,23 @@ fn a_wildcard_is_proven_through_dns_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_proof_in_dns_that_nobody_found_leaves_nothing_behind_either() {
+    let mut settings = certificates("http-01");
+    let mut scene = scene(&settings);
+    let platform = &mut scene.platform;
+    // It writes where no CA looks.
+    fs::write(platform.dir().join("hook.sh"), "[ $1 = wait ] || echo \"$1 $2\" >> hook.log\n").unwrap();
+    settings["dns"] = json!({"zones": ["example.net"], "hook": ["sh", "hook.sh"]});
+    platform.settings(&settings);
+    platform.app("one", &["*.shop.example.net"]);
+    platform.start();
+    wait_until("the record is gone", || {
+        let log = fs::read_to_string(platform.dir().join("hook.log")).unwrap_or_default();
+        log.contains("present ") && log.contains("remove ")
+    });
+}
+
+#[test]
 fn nothing_is_ordered_before_the_dns_is_right() {
     let mut scene = scene(&certificates("http-01"));
     let platform = &mut scene.platform;
