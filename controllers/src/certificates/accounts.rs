@@ -13,7 +13,7 @@ use super::settings::AcmeCa;
 use super::trouble::Trouble;
 use crate::keys::account::{AccountFile, id_of_account};
 use crate::sealing::Sealing;
-use crate::store::{Author, Expect, Key, Kind, Lease, Store, Transaction};
+use crate::store::{Author, Expect, Key, Kind, Lease, Seen, Store, Transaction};
 
 /// One place for all orders to get their client from; the first one that asks opens the account.
 pub struct Accounts {
@@ -55,6 +55,9 @@ impl Accounts {
                 Client::resume(ca, &credentials).await?
             }
             None => {
+                if known.is_none() {
+                    self.check_absent(ca).await?;
+                }
                 let (client, credentials) = Client::register(ca, contact).await?;
                 let file = AccountFile::new(&ca.name, &ca.directory, client.thumbprint(), &credentials, &self.sealing)?;
                 self.save(ca, &file).await?;
@@ -100,6 +103,15 @@ impl Accounts {
         info!("the account at {} has another key", ca.name);
         open.insert(ca.name.clone(), Open { directory: ca.directory.clone(), client });
         Ok(file)
+    }
+
+    /// An account that stands in the store and is not known cannot be read, or came just now: another would take its place.
+    async fn check_absent(&self, ca: &AcmeCa) -> Result<(), Trouble> {
+        let key = Key::new(Kind::Keys, &id_of_account(&ca.name));
+        match self.store.look(&key).await.map_err(|error| Trouble::passing(error.to_string()))? {
+            Seen::Nothing => Ok(()),
+            _ => Err(Trouble::passing(format!("{key}, the account at {}, cannot be read: mend it, or remove it", ca.name))),
+        }
     }
 
     async fn save(&self, ca: &AcmeCa, file: &AccountFile) -> Result<(), Trouble> {

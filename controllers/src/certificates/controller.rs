@@ -259,12 +259,15 @@ impl Controller {
                 Err(error) => Err(StoreError::Refused(format!("the local CA: {error}"))),
             };
         }
+        let key = Key::new(Kind::Keys, crate::keys::account::LOCAL_CA);
+        if let Some(mistake) = self.view.mistakes.get(&key) {
+            return Err(StoreError::Refused(format!("the local CA cannot be read, and no other takes its place: {mistake}")));
+        }
         let refused = |failure: Failure| StoreError::Refused(failure.message);
         let ca = LocalCa::new(Timestamp::now()).map_err(refused)?;
         let file = LocalCaFile::new(&ca, &self.office.sealing).map_err(refused)?;
         let text = serde_json::to_string_pretty(&file).map_err(|error| StoreError::Refused(error.to_string()))?;
-        let key = Key::new(Kind::Keys, crate::keys::account::LOCAL_CA);
-        let transaction = Transaction::new(Author::controller(super::NAME)).put(key, Expect::Anything, text);
+        let transaction = Transaction::new(Author::controller(super::NAME)).put(key, Expect::Absent, text);
         self.office.store.commit(&transaction.under(&self.office.lease)).await?;
         self.view.local_ca = Some(file);
         Ok(Some(ca))
