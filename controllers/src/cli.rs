@@ -315,9 +315,9 @@ impl Place {
         let named = self.socket.clone().or_else(|| std::env::var_os("KARMAN_SOCKET").map(PathBuf::from));
         named.unwrap_or_else(|| {
             // Where `karman up` puts it, else where a proxy has it that was started by hand.
-            let store = match &self.store {
-                Some(store::Place::Directory(path)) => path.as_path(),
-                _ => Path::new(STORE),
+            let store = match self.store() {
+                Ok(store::Place::Directory(path)) => path,
+                _ => PathBuf::from(STORE),
             };
             let of_up = store.join("run/admin.sock");
             if of_up.exists() { of_up } else { Path::new("run/admin.sock").to_owned() }
