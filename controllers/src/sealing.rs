@@ -19,7 +19,7 @@ use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
 use crate::failure::{Exit, Failure};
-use crate::store::Place;
+use crate::store::{Kind, Place, Store};
 
 /// What a sealed text starts with; another way to seal would start with another word.
 const SCHEME: &str = "aes256gcm";
@@ -53,12 +53,31 @@ pub enum CannotOpen {
 }
 
 impl Sealing {
-    /// Reads the key file; makes it, for its owner alone, where none is.
+    /// Reads the key file of a store. Where none is it is made, for its owner alone, unless the store has secrets: those were
+    /// sealed with another key, and what is sealed with a new one nobody else could open.
+    pub async fn of(store: &dyn Store, path: &Path) -> Result<Self, Failure> {
+        if !path.exists() {
+            let sealed = store.read(&[Kind::Certificate, Kind::Keys]).await?.entries;
+            if let Some((key, _)) = sealed.first() {
+                let message = format!(
+                    "{}: there is no such file, and the store has secrets ({key}): bring the key file from where they were sealed",
+                    path.display()
+                );
+                return Err(Failure::new(Exit::Data, message));
+            }
+            return Self::made(path);
+        }
+        Self::open(path)
+    }
+
+    pub(crate) fn made(path: &Path) -> Result<Self, Failure> {
+        make_key_file(path).map_err(|error| Failure::system(path.display(), &error))?;
+        Self::open(path)
+    }
+
+    /// Reads a key file.
     pub fn open(path: &Path) -> Result<Self, Failure> {
         let refuse = |error: io::Error| Failure::system(path.display(), &error);
-        if !path.exists() {
-            make_key_file(path).map_err(refuse)?;
-        }
         let file = File::open(path).map_err(refuse)?;
         let mode = file.metadata().map_err(refuse)?.mode();
         if mode & 0o077 != 0 {

@@ -79,19 +79,23 @@ pub fn acme<'a>(
     acme
 }
 
-/// The lists of keys, from the entries of `keys/`. None while there is no cookie key: a proxy then has its own.
+/// The lists of keys, from the entries of `keys/`. None while there is no cookie key: a proxy then has its own. None either where
+/// a list cannot be opened: what the proxies have of both goes on.
 pub fn keys<'a>(sources: impl Iterator<Item = Source<'a>>, sealing: &Sealing, mistakes: &mut Vec<FileMistakes>) -> Option<Keys> {
-    let mut keys = Keys::default();
+    let (mut keys, mut is_whole) = (Keys::default(), true);
     for source in sources {
         let Some(list) = Use::ALL.into_iter().find(|list| list.id() == source.id) else { continue };
         let opened = read::<KeysFile>(source).and_then(|file| file.open(list, sealing).map_err(|error| sealed(source, &error)));
         match (opened, list) {
             (Ok(opened), Use::Cookie) => keys.cookie = opened,
             (Ok(opened), Use::Ticket) => keys.ticket = opened,
-            (Err(mistake), _) => mistakes.push(mistake),
+            (Err(mistake), _) => {
+                mistakes.push(mistake);
+                is_whole = false;
+            }
         }
     }
-    (!keys.cookie.is_empty()).then_some(keys)
+    (is_whole && !keys.cookie.is_empty()).then_some(keys)
 }
 
 fn read<T: Read>(source: Source<'_>) -> Result<T, FileMistakes> {

@@ -259,7 +259,7 @@ async fn add(asked: &Asked, chain: &Path, key: &Path) -> Result<(), Failure> {
     let text = |path: &Path| fs::read_to_string(path).map_err(|error| Failure::system(path.display(), &error));
     let pair = Pair::read(&text(chain)?, &text(key)?, Timestamp::now());
     let pair = pair.map_err(|reasons| Failure::data(format!("{}: {}", chain.display(), reasons.join("\n"))))?;
-    let sealing = Sealing::open(&asked.key_file)?;
+    let sealing = Sealing::of(asked.store.as_ref(), &asked.key_file).await?;
     let id = put(asked, &pair, Source::Added, &sealing).await?;
     let view = View::read(asked.store.as_ref()).await?;
     let names: Vec<_> = pair.names.iter().map(ToString::to_string).collect();
@@ -282,7 +282,7 @@ async fn root(asked: &Asked) -> Result<(), Failure> {
 
 async fn import(asked: &Asked, dir: &Path) -> Result<(), Failure> {
     let harvest = import::read(dir)?;
-    let sealing = Sealing::open(&asked.key_file)?;
+    let sealing = Sealing::of(asked.store.as_ref(), &asked.key_file).await?;
     let now = Timestamp::now();
     let mut refused = harvest.unreadable;
     let mut taken = 0;

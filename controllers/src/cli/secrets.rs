@@ -52,7 +52,8 @@ impl Certificates {
             None => {
                 let work = async {
                     let asked = asked.await?;
-                    certificates::controller::run(asked.store, Sealing::open(&asked.key_file)?).await
+                    let sealing = Sealing::of(asked.store.as_ref(), &asked.key_file).await?;
+                    certificates::controller::run(asked.store, sealing).await
                 };
                 until_stopped(work).await
             }
@@ -68,7 +69,8 @@ impl Keys {
             None => {
                 let work = async {
                     let asked = asked.await?;
-                    keys::controller::run(asked.store, Sealing::open(&asked.key_file)?).await
+                    let sealing = Sealing::of(asked.store.as_ref(), &asked.key_file).await?;
+                    keys::controller::run(asked.store, sealing).await
                 };
                 until_stopped(work).await
             }

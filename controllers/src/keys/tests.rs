@@ -8,7 +8,7 @@ use crate::sealing::Sealing;
 
 fn sealing() -> (tempfile::TempDir, Sealing) {
     let folder = tempfile::tempdir().unwrap();
-    let sealing = Sealing::open(&folder.path().join("store.key")).unwrap();
+    let sealing = Sealing::made(&folder.path().join("store.key")).unwrap();
     (folder, sealing)
 }
 

@@ -74,7 +74,7 @@ async fn show(asked: &Asked) -> Result<(), Failure> {
 }
 
 async fn rotate(asked: &Asked, list: Use) -> Result<(), Failure> {
-    let sealing = Sealing::open(&asked.key_file)?;
+    let sealing = Sealing::of(asked.store.as_ref(), &asked.key_file).await?;
     let (mut file, expect, is_new) = read_or_make(asked.store.as_ref(), list, &sealing).await?;
     if file.next.is_some() {
         return Err(Failure::new(Exit::NotNow, format!("a new {} key came in a moment ago and signs soon", list.id())));
