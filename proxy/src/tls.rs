@@ -85,6 +85,8 @@ const MISSING_TOLD_EVERY_SECONDS: f64 = 3_600.0;
 enum Answer {
     Serve(Arc<Certificate>, Arc<CertifiedKey>),
     Prove(Arc<CertifiedKey>),
+    /// Somebody asks for a proof, and no CA does.
+    NothingToProve,
 }
 
 impl Tls {
@@ -154,7 +156,14 @@ impl Tls {
                 let _ = timeout_at(deadline, stream.shutdown()).await;
                 return Err(Outcome::Challenge);
             }
-            None => return Err(self.refuse(edge, &edge.apps.pin(), hello, &name, deadline).await),
+            Some(Answer::NothingToProve) => {
+                decline(hello, deadline).await;
+                return Err(Outcome::UnknownName);
+            }
+            None => {
+                decline(hello, deadline).await;
+                return Err(self.missing(edge, &edge.apps.pin(), &name));
+            }
         };
         drop(slot);
         let session = stream.get_ref().1;
@@ -186,24 +195,21 @@ impl Tls {
         timeout_at(deadline, done).await.map_err(|_| Outcome::TimedOut)?.map_err(|_| Outcome::Failed)
     }
 
-    /// Says that there is nobody of this name, and remembers if there should be.
-    async fn refuse(
-        &self,
-        edge: &Edge,
-        apps: &Apps,
-        mut hello: StartHandshake<TcpStream>,
-        name: &str,
-        deadline: Instant,
-    ) -> Outcome {
-        let _ = timeout_at(deadline, hello.io.write_all(&UNRECOGNIZED_NAME)).await;
-        let _ = timeout_at(deadline, hello.io.shutdown()).await;
+    /// Whether there should be a certificate of this name; that is told once in a while for each app, whatever names are asked for.
+    fn missing(&self, edge: &Edge, apps: &Apps, name: &str) -> Outcome {
         let Some(app) = apps.find(name) else { return Outcome::UnknownName };
-        if self.missing.book(name.into(), clock::now(), std::time::Duration::ZERO).is_some() {
+        if self.missing.book(app.id.as_str().into(), clock::now(), std::time::Duration::ZERO).is_some() {
             let host = name.parse::<Host>().ok();
             edge.events.tell(EventKind::CertificateMissing, About { app: Some(app.id.clone()), host, ..About::default() });
         }
         Outcome::CertificateMissing
     }
+}
+
+/// Says that there is nobody of this name.
+async fn decline(mut hello: StartHandshake<TcpStream>, deadline: Instant) {
+    let _ = timeout_at(deadline, hello.io.write_all(&UNRECOGNIZED_NAME)).await;
+    let _ = timeout_at(deadline, hello.io.shutdown()).await;
 }
 
 impl Outcomes {
@@ -222,7 +228,7 @@ fn asked_for(hello: &ClientHello<'_>, local: SocketAddr) -> String {
 
 fn answer(table: &Certificates, name: &str, hello: &ClientHello<'_>) -> Option<Answer> {
     if hello.alpn().is_some_and(|mut protocols| protocols.any(|protocol| protocol == ACME)) {
-        return table.challenge(name).map(Answer::Prove);
+        return Some(table.challenge(name).map_or(Answer::NothingToProve, Answer::Prove));
     }
     let certificate = table.find(name, hello.signature_schemes())?;
     Some(Answer::Serve(Arc::clone(certificate), Arc::clone(certificate.ready()?)))

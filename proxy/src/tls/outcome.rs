@@ -9,7 +9,7 @@ pub enum Outcome {
     Resumed,
     /// A CA has seen the proof that it asked for (tls-alpn-01).
     Challenge,
-    /// Nobody has this name.
+    /// Nobody has this name, or nothing to prove for it.
     UnknownName,
     /// An app has this name, and there is no certificate for it.
     CertificateMissing,

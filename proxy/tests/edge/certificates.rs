@@ -8,7 +8,7 @@ use rcgen::{KeyPair, date_time_ymd};
 use serde_json::json;
 
 use crate::authority::{Authority, leaf, shown};
-use crate::rig::{App, Edge, HOST, exchange, until};
+use crate::rig::{App, Edge, HOST, exchange, instances_json, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_is_replaced_under_handshakes_and_from_the_answer_on_only_the_new_is_shown() {
@@ -158,10 +158,14 @@ async fn certificates_hold_over_a_restart_and_are_for_the_owner_alone() {
 #[tokio::test]
 async fn an_app_without_a_certificate_is_counted_and_told_once() {
     let (edge, app, authority) = (Edge::start().await, App::start("a"), Authority::new());
-    edge.put_todos(&[("a", app.address)]).await;
+    let body = format!(
+        r#"{{"generation":1,"apps":{{"todos":{{"hosts":["{HOST}","*.apps.example.com"],"instances":{}}}}}}}"#,
+        instances_json(&[("a", app.address)])
+    );
+    assert_eq!(edge.admin("PUT", "/v1/apps", &body).await.status, 200);
     let client = authority.client(&["http/1.1"]);
-    for _ in 0..3 {
-        assert_eq!(client.refused(edge.https, HOST).await, rustls::AlertDescription::UnrecognisedName);
+    for name in [HOST, "one.apps.example.com", "two.apps.example.com"] {
+        assert_eq!(client.refused(edge.https, name).await, rustls::AlertDescription::UnrecognisedName);
     }
     until("three are counted", async || {
         edge.probe("/metrics").await.text().contains(r#"karman_handshakes_total{outcome="certificate-missing"} 3"#)

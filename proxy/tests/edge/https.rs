@@ -392,6 +392,12 @@ async fn old_tls_and_protocols_that_we_do_not_speak_are_refused() {
         let wanted = [AlertDescription::NoApplicationProtocol, AlertDescription::UnrecognisedName];
         assert!(wanted.contains(&alert), "{protocol}: {alert:?}");
     }
+    until("they are counted", async || {
+        edge.probe("/metrics").await.text().contains(r#"karman_handshakes_total{outcome="unknown-name"} 1"#)
+    })
+    .await;
+    let said = std::fs::read_to_string(edge.dir.path().join("edge.log")).unwrap();
+    assert!(!said.contains("certificate-missing"), "it has one: {said}");
     // L07: an alert for versions that are gone, and no early data.
     let file = authority.save(edge.dir.path());
     for version in ["-tls1", "-tls1_1"] {
