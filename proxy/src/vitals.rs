@@ -22,6 +22,11 @@ use crate::health::RunningCheck;
 use crate::info::InfoAnswers;
 use crate::turns::Turns;
 
+/// Of instances that left the document, those that carry nothing any more are forgotten.
+pub fn forget_idle(departed: &mut Vec<(InstanceId, Arc<InstanceVitals>)>) {
+    departed.retain(|(_, vitals)| !vitals.idle());
+}
+
 /// Locks, also after a panic elsewhere: every value guarded so is whole at any time.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -230,6 +235,8 @@ pub struct AppVitals {
     /// The edge is short of something, and this app's owner uses more of it than a fair share.
     pub over_share: AtomicBool,
     pub held: AtomicU32,
+    /// Requests among them: those have a place of `limits.held_requests` each.
+    pub awaiting: AtomicU32,
     /// New sockets that wait for their instance to take them.
     pub waiting: AtomicU32,
     pub info: InfoAnswers,

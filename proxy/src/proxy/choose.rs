@@ -146,17 +146,17 @@ impl Proxy {
 struct Waiting {
     since: Instant,
     edge: Arc<Edge>,
-    _app: Counted,
+    _app: [Counted; 2],
 }
 
 impl Waiting {
-    /// `None` if as many wait as may.
+    /// `None` if as many wait as may. An app has no more of the places than are free: the next one always finds some.
     fn new(edge: &Arc<Edge>, app: &App) -> Option<Self> {
-        let waits = edge.counts.held.fetch_add(1, Relaxed);
-        // Made before the limit is looked at, so that giving up takes the count back.
-        let waiting =
-            Self { since: Instant::now(), edge: Arc::clone(edge), _app: Counted::new(&app.vitals, |vitals| &vitals.held) };
-        (waits < edge.settings.limits.held_requests as u64).then_some(waiting)
+        let (all, own) = (edge.counts.held.fetch_add(1, Relaxed), u64::from(app.vitals.awaiting.load(Relaxed)));
+        // Made before the limit is looked at, so that giving up takes the counts back.
+        let counted = [Counted::new(&app.vitals, |vitals| &vitals.held), Counted::new(&app.vitals, |vitals| &vitals.awaiting)];
+        let waiting = Self { since: Instant::now(), edge: Arc::clone(edge), _app: counted };
+        (all + own < edge.settings.limits.held_requests as u64).then_some(waiting)
     }
 }
 
