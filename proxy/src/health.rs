@@ -27,7 +27,7 @@ use crate::live::Live;
 use crate::pick::absence;
 use crate::table::{App, Apps, Change, Instance};
 use crate::upstream::{ask, is_reset};
-use crate::vitals::{InstanceVitals, lock};
+use crate::vitals::{InstanceVitals, forget_idle, lock};
 
 /// The longest quarantine.
 const QUARANTINE_MAX: Duration = Duration::from_secs(30);
@@ -188,7 +188,9 @@ impl Health {
     fn depart(&self, change: &Change, instance: &Instance) {
         let app = change.after.as_deref().or(change.before.as_deref());
         if let Some(app) = app.filter(|_| !instance.vitals.idle()) {
-            lock(&app.vitals.departed).push((instance.id.clone(), Arc::clone(&instance.vitals)));
+            let mut departed = lock(&app.vitals.departed);
+            forget_idle(&mut departed);
+            departed.push((instance.id.clone(), Arc::clone(&instance.vitals)));
         }
     }
 

@@ -266,6 +266,7 @@ impl Default for AppVitals {
             places: AtomicU32::new(0),
             over_share: AtomicBool::new(false),
             held: AtomicU32::new(0),
+            awaiting: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
             info: InfoAnswers::default(),
             release: Admission::default(),
@@ -304,7 +305,7 @@ impl AppVitals {
     /// Instances that left, without those that nothing uses any more.
     pub fn departed(&self) -> Vec<(InstanceId, Arc<InstanceVitals>)> {
         let mut departed = lock(&self.departed);
-        departed.retain(|(_, vitals)| !vitals.idle());
+        forget_idle(&mut departed);
         departed.clone()
     }
 }
