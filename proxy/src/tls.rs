@@ -3,6 +3,7 @@
 //! The ClientHello is read before anything is decided, so that a name nobody has costs no signature
 //! and a storm of one tenant waits its turn before it costs one.
 
+mod crowds;
 mod outcome;
 mod pace;
 mod tickets;
@@ -26,6 +27,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
+use self::crowds::Crowds;
 pub use self::outcome::{Outcome, Outcomes};
 use self::pace::Paces;
 pub use self::tickets::TicketKeys;
@@ -71,6 +73,7 @@ pub struct Tls {
     /// Everything but the certificate.
     config: ServerConfig,
     slots: Semaphore,
+    crowds: Crowds,
     networks: Paces<IpAddr>,
     names: Paces<Box<str>>,
     /// Hosts that were asked for without having a certificate, as far as an event told of them.
@@ -101,6 +104,7 @@ impl Tls {
         Ok(Self {
             config,
             slots: Semaphore::new(limits.handshakes),
+            crowds: Crowds::new(limits.handshakes),
             networks: Paces::new(limits.handshakes_per_second_network as f64),
             names: Paces::new(limits.handshakes_per_second_name as f64),
             missing: Paces::new(1.0 / MISSING_TOLD_EVERY_SECONDS),
@@ -146,6 +150,7 @@ impl Tls {
         };
         let name = asked_for(&hello.client_hello(), local);
         self.turn(&self.names, name.as_str().into(), deadline).await?;
+        let place = self.crowds.enter(network(peer.ip()), deadline).await.ok_or(Outcome::OverLimit)?;
         let slot = timeout_at(deadline, self.slots.acquire()).await.map_err(|_| Outcome::OverLimit)?;
         // After the wait: from the answer to a change on, only what the change brought is shown.
         let answer = answer(&edge.certificates.pin(), &name, &hello.client_hello());
@@ -165,7 +170,7 @@ impl Tls {
                 return Err(self.missing(edge, &edge.apps.pin(), &name));
             }
         };
-        drop(slot);
+        drop((slot, place));
         let session = stream.get_ref().1;
         let version = if session.protocol_version() == Some(ProtocolVersion::TLSv1_2) { "1.2" } else { "1.3" };
         let http2 = session.alpn_protocol() == Some(HTTP_2);

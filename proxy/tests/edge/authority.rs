@@ -95,9 +95,21 @@ pub type Secured = TlsStream<TcpStream>;
 impl Client {
     /// Shakes hands, and checks that the certificate is for `name`.
     pub async fn connect(&self, https: SocketAddr, name: &str) -> std::io::Result<Secured> {
-        let stream = TcpStream::connect(https).await?;
+        self.connect_over(TcpStream::connect(https).await?, name).await
+    }
+
+    /// The same over a connection that is there.
+    pub async fn connect_over(&self, stream: TcpStream, name: &str) -> std::io::Result<Secured> {
         stream.set_nodelay(true)?;
         TlsConnector::from(Arc::new(self.0.clone())).connect(ServerName::try_from(name.to_owned()).unwrap(), stream).await
+    }
+
+    /// What it begins a handshake with.
+    pub fn hello(&self, name: &str) -> Vec<u8> {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let mut hello = Vec::new();
+        rustls::ClientConnection::new(Arc::new(self.0.clone()), name).unwrap().write_tls(&mut hello).unwrap();
+        hello
     }
 
     /// The alert that a handshake is refused with.

@@ -8,6 +8,7 @@ use rcgen::{KeyPair, PKCS_RSA_SHA256};
 use rustls::{AlertDescription, HandshakeKind};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
@@ -351,7 +352,7 @@ async fn whoever_does_not_finish_a_handshake_is_let_go() {
     assert_eq!(edge.put_certificates(&[("c", authority.issue(&[HOST]))]).await.status, 200);
     // L07, T16: silence, a hello that breaks off, what is no TLS.
     for sent in [&b""[..], b"\x16\x03\x01\x02\x00\x01", b"GET / HTTP/1.1\r\n\r\n", &[0xff; 600]] {
-        let mut stream = tokio::net::TcpStream::connect(edge.https).await.unwrap();
+        let mut stream = TcpStream::connect(edge.https).await.unwrap();
         stream.write_all(sent).await.unwrap();
         let ended = tokio::time::timeout(crate::rig::SOON, stream.read_to_end(&mut Vec::new())).await;
         assert!(ended.is_ok(), "{sent:?}");
@@ -361,6 +362,28 @@ async fn whoever_does_not_finish_a_handshake_is_let_go() {
         metrics.contains(r#"{outcome="timed-out"} 2"#) && metrics.contains(r#"{outcome="failed"} 2"#)
     })
     .await;
+}
+
+/// Row L07 of `proxy/BAD-INPUT.md`: more of them than there may be handshakes at once.
+#[tokio::test]
+async fn a_network_whose_handshakes_are_never_finished_holds_up_no_other() {
+    let settings = "limits: {handshakes: 16, handshake_seconds: 60, handshakes_per_second_network: 0}";
+    let (edge, authority) = (Edge::start_with(settings).await, Authority::new());
+    assert_eq!(edge.put_certificates(&[("c", authority.issue(&[HOST]))]).await.status, 200);
+    let client = authority.client(&["http/1.1"]);
+    let mut unfinished = Vec::new();
+    for _ in 0..32 {
+        let mut stream = TcpStream::connect(edge.https).await.unwrap();
+        stream.write_all(&client.hello(HOST)).await.unwrap();
+        unfinished.push(stream);
+    }
+    // One of them is answered: it has the place of its network.
+    unfinished[0].readable().await.unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.1.1:0".parse().unwrap()).unwrap();
+    let stream = socket.connect(edge.https).await.unwrap();
+    let other = tokio::time::timeout(crate::rig::SOON, client.connect_over(stream, HOST)).await;
+    other.expect("it waits for nobody").unwrap();
 }
 
 #[tokio::test]
@@ -422,7 +445,7 @@ async fn old_tls_and_protocols_that_we_do_not_speak_are_refused() {
             .unwrap();
     assert!(session.early_data().is_none(), "no ticket allows it");
     // An SSLv2 hello, and renegotiation, which rustls has no word for: neither is TLS of ours.
-    let mut stream = tokio::net::TcpStream::connect(edge.https).await.unwrap();
+    let mut stream = TcpStream::connect(edge.https).await.unwrap();
     stream.write_all(b"\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10\x01\x00\x80\x02\x00\x80\x03\x00\x80").await.unwrap();
     let mut said = Vec::new();
     tokio::time::timeout(crate::rig::SOON, stream.read_to_end(&mut said)).await.expect("it is closed").unwrap();
