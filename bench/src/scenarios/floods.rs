@@ -38,9 +38,10 @@ pub(crate) const SCENARIO: Scenario = Scenario {
 const SLOWLY: &str = "a bystander's request costs more CPU by itself, see 'http' and the rows at rest; a slow client is looked at after each \
                       of its rests, at least once a second, and a thread is woken for that. Next: what a connection keeps before its head \
                       is whole";
-const CHUNKS: &str = "each is whole, and may be one side of a conversation: its app gets it within 210 ms (nginx keeps a body until all of \
-                      it is there). On a busy machine the request cost 170 us, in a burst of a thousand, and each chunk 50 us, for it \
-                      wakes both of pingora's halves. Next: fewer wakes a chunk, and fewer buffers while little comes";
+const CHUNKS: &str = "each is whole, and may be one side of a conversation, so its app gets it soon (nginx keeps a body until all of \
+                      it is there): on a busy machine the request cost 170 us, and each chunk 45 us, for it wakes both of \
+                      pingora's halves. All looks at slow clients have a tenth of a thread, so that others hardly wait for them. \
+                      Next: fewer wakes a chunk, and fewer buffers while little comes";
 const REFUSED: &str = "a bystander's request costs more CPU by itself, see 'http' and the rows at rest; what a refusal costs was not \
                        broken down: it writes a page, and waits until the client has read it. Next: count its system calls";
 
