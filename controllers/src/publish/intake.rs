@@ -22,13 +22,21 @@ pub struct Intake {
 }
 
 /// What became other by what came in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
     /// Something that is in use.
     pub content: bool,
     /// Something secret that is in use.
     pub secrets: bool,
     pub mistakes: bool,
+}
+
+impl Taken {
+    pub fn add(&mut self, other: Self) {
+        self.content |= other.content;
+        self.secrets |= other.secrets;
+        self.mistakes |= other.mistakes;
+    }
 }
 
 impl Intake {

@@ -1,13 +1,14 @@
 //! The publisher: the store comes in, and what follows from it is wanted of every edge.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
-use super::intake::{Intake, Taken};
+use super::intake::{Intake, Taken, at};
 use super::ledger::Shared;
 use super::outcome::{Trouble, counted};
 use super::post::Post;
@@ -20,6 +21,9 @@ use crate::admin::Admin;
 use crate::failure::{Exit, Failure};
 use crate::signals::Signals;
 use crate::store::{Lease, Leased, Store, StoreError};
+
+/// How soon what is new is given a generation again, after the ledger could not be written.
+const NUMBER_AGAIN: Duration = Duration::from_secs(2);
 
 pub struct Publisher {
     store: Arc<dyn Store>,
@@ -115,7 +119,8 @@ impl Publisher {
         for post in std::mem::take(&mut self.posts) {
             posts.spawn(post.keep(wanted.clone()));
         }
-        let mut unnumbered = false;
+        let mut waiting = Taken::default();
+        let mut again_at = None;
         loop {
             tokio::select! {
                 () = signals.stop() => {
@@ -132,36 +137,34 @@ impl Publisher {
                 }
                 taken = self.intake.next() => match taken {
                     Ok(taken) => {
-                        unnumbered |= taken.content;
+                        waiting.add(taken);
                         if taken.secrets {
                             self.secrets.changed();
                         }
-                        if let Err(error) = self.pass_on(taken, &mut unnumbered, &tell).await {
-                            warn!("what is new has no generation yet: {error}");
-                        }
+                        again_at = self.pass_on(&mut waiting, &tell).await;
                     }
                     Err(error) => warn!("{error}; the edges go on as they are"),
                 },
+                () = at(again_at) => again_at = self.pass_on(&mut waiting, &tell).await,
             }
         }
     }
 
-    /// Nothing of what is new is sent before it has a generation of its own.
-    async fn pass_on(
-        &mut self,
-        taken: Taken,
-        unnumbered: &mut bool,
-        tell: &watch::Sender<Arc<Wanted>>,
-    ) -> Result<(), StoreError> {
+    /// Nothing of what is new is sent before it has a generation of its own. Where the ledger gives none,
+    /// all of it goes on waiting: until when.
+    async fn pass_on(&mut self, waiting: &mut Taken, tell: &watch::Sender<Arc<Wanted>>) -> Option<Instant> {
         self.intake.finish_a_few().await;
-        if *unnumbered {
-            self.ledger.advance(self.intake.revision()).await?;
-            *unnumbered = false;
+        if waiting.content
+            && let Err(error) = self.ledger.advance(self.intake.revision()).await
+        {
+            warn!("what is new has no generation yet: {error}; trying again");
+            return Some(Instant::now() + NUMBER_AGAIN);
         }
+        let taken = std::mem::take(waiting);
         if taken.content || taken.mistakes {
             tell.send_replace(Arc::new(self.wanted().await));
         }
-        Ok(())
+        None
     }
 
     async fn wanted(&mut self) -> Wanted {

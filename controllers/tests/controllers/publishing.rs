@@ -56,6 +56,23 @@ fn a_publisher_that_was_killed_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_change_that_got_no_generation_goes_out_as_soon_as_the_ledger_can_be_written() {
+    let mut edge = Edge::running(&[("apps/a.yaml", "hosts: [a.test]\n")]);
+    let (epoch, generation) = edge.stamp("apps");
+    let (ledger, aside) = (edge.path(".karman/revision.json"), edge.dir().join("revision.json"));
+    fs::rename(&ledger, &aside).unwrap();
+    fs::create_dir(&ledger).unwrap();
+    edge.write("apps/b.yaml", "hosts: [b.test]\n");
+    edge.publisher().wait_for("what is new has no generation yet");
+    assert_eq!(edge.apps(), ["a"]);
+    fs::remove_dir(&ledger).unwrap();
+    fs::rename(&aside, &ledger).unwrap();
+    // Nothing else changes in the store.
+    wait_until("the change is live", || edge.apps() == ["a", "b"]);
+    assert_eq!(edge.stamp("apps"), (epoch, generation + 1));
+}
+
+#[test]
 fn edges_of_one_store_share_what_an_instance_takes() {
     let mut first = Edge::with(&[("apps/a.yaml", "hosts: [a.test]\n")]);
     let mut second = Edge::with(&[]);
