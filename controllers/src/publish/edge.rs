@@ -55,7 +55,8 @@ pub struct Edge {
 }
 
 impl Edge {
-    pub fn new(admin: Admin, ledger: Shared) -> Self {
+    /// `exceptions`: what is known of them from before this start.
+    pub fn new(admin: Admin, ledger: Shared, exceptions: Exceptions) -> Self {
         Self {
             admin,
             ledger,
@@ -65,7 +66,7 @@ impl Edge {
             pages: Has::Nothing,
             certificates: Has::Nothing,
             keys: HasKeys::default(),
-            exceptions: Exceptions::default(),
+            exceptions,
             rejects: Rejects::default(),
             known: Known::default(),
             apps_without: LeftOut::default(),
@@ -290,9 +291,11 @@ impl Edge {
         if is_other_store || self.exceptions.kept().next().is_some() {
             self.read_apps().await?;
         }
-        if is_other_store && !accept && !self.exceptions.gone(&wanted.apps, &self.apps.items()).is_empty() {
-            self.exceptions.hold_removal(&wanted.apps, &self.apps.items());
+        let items = self.apps.items();
+        if is_other_store && !accept {
+            self.exceptions.hold_after_loss(self.exceptions.gone(&wanted.apps, &items), items.len());
         }
+        self.exceptions.keep_what_is_there(&items);
         Ok(())
     }
 

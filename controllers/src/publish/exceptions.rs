@@ -29,6 +29,9 @@ pub struct RefusedApp {
 pub struct Removal {
     pub apps: BTreeSet<AppId>,
     pub of: usize,
+    /// The store may have lost them with its data. It comes back bit by bit, so only a word ends this for those
+    /// that are still missing, whoever starts anew meanwhile.
+    pub after_loss: bool,
 }
 
 impl Exceptions {
@@ -36,9 +39,10 @@ impl Exceptions {
     pub fn apply(&mut self, apps: &Items<App>, has: &Items<App>) -> Items<App> {
         // A new version gets its chance, and so does another set of removals.
         self.refused.retain(|id, refused| apps.get(id) == Some(&refused.version));
-        if self.removal.as_ref().is_some_and(|removal| removal.apps != self.gone(apps, has)) {
+        if self.removal.as_ref().is_some_and(|removal| !removal.after_loss && removal.apps != self.gone(apps, has)) {
             self.removal = None;
         }
+        self.retain_removal(|id| !apps.contains_key(id));
         let kept: Vec<_> = self.kept().cloned().collect();
         if kept.is_empty() {
             return apps.clone();
@@ -87,8 +91,26 @@ impl Exceptions {
     pub fn hold_removal(&mut self, apps: &Items<App>, has: &Items<App>) -> bool {
         let apps = self.gone(apps, has);
         let found = !apps.is_empty();
-        self.removal = Some(Removal { apps, of: has.len() });
+        let after_loss = self.removal.as_ref().is_some_and(|removal| removal.after_loss);
+        self.removal = Some(Removal { apps, of: has.len(), after_loss });
         found
+    }
+
+    /// Takes note of what the store may have lost.
+    pub fn hold_after_loss(&mut self, apps: BTreeSet<AppId>, of: usize) {
+        self.removal = Some(Removal { apps, of, after_loss: true });
+    }
+
+    /// What the proxy does not have, it cannot keep.
+    pub fn keep_what_is_there(&mut self, has: &Items<App>) {
+        self.retain_removal(|id| has.contains_key(id));
+    }
+
+    fn retain_removal(&mut self, is_held: impl Fn(&AppId) -> bool) {
+        if let Some(removal) = &mut self.removal {
+            removal.apps.retain(|id| is_held(id));
+        }
+        self.removal = self.removal.take().filter(|removal| !removal.apps.is_empty());
     }
 
     pub fn refused(&self) -> &BTreeMap<AppId, RefusedApp> {
@@ -101,7 +123,8 @@ impl Exceptions {
 
     /// A proxy that was started anew may be another release: it is asked again.
     pub fn forget(&mut self) {
-        *self = Self { unknown: std::mem::take(&mut self.unknown), ..Self::default() };
+        let removal = self.removal.take().filter(|removal| removal.after_loss);
+        *self = Self { removal, unknown: std::mem::take(&mut self.unknown), ..Self::default() };
     }
 
     /// What was refused because of an app that goes now is asked again.

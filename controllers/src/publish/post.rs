@@ -13,14 +13,12 @@ use tracing::{info, warn};
 use super::accept;
 use super::edge::Edge;
 use super::intake::at;
-use super::ledger::Shared;
 use super::lifeline::Lifeline;
 use super::neighbours::Neighbours;
 use super::outcome::{Change, Trouble};
 use super::report::{EdgeReport, Report, Reporter};
 use super::target::{Label, Target};
 use super::wanted::Wanted;
-use crate::admin::Admin;
 use crate::store::Store;
 
 const CONFIRM_EVERY: Duration = Duration::from_secs(10);
@@ -55,13 +53,13 @@ struct Confirming {
 }
 
 impl Post {
-    pub fn new(store: Arc<dyn Store>, target: Target, label: Label, admin: Admin, ledger: Shared, accept: bool) -> Self {
+    pub fn new(store: Arc<dyn Store>, target: Target, label: Label, edge: Edge, accept: bool) -> Self {
         Self {
             store,
             reporter: Reporter::new(label.clone()),
             label,
             target,
-            edge: Edge::new(admin, ledger),
+            edge,
             lifeline: Lifeline::default(),
             neighbours: Neighbours::default(),
             accept,

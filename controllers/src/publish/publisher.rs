@@ -8,10 +8,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
+use super::edge::Edge;
 use super::intake::{Intake, Taken, at};
 use super::ledger::Shared;
 use super::outcome::{Trouble, counted};
 use super::post::Post;
+use super::report::Report;
 use super::secrets::Secrets;
 use super::ssh::Forward;
 use super::target::Target;
@@ -61,13 +63,15 @@ impl Publisher {
             posts: Vec::new(),
             forwards: Vec::new(),
         };
+        let mut reports = Report::read_all(publisher.store.as_ref()).await?;
         for target in &options.targets {
-            publisher.add(target, options)?;
+            publisher.add(target, options, reports.remove(&options.label(target)))?;
         }
         Ok(publisher)
     }
 
-    fn add(&mut self, target: &Target, options: &Options) -> Result<(), Failure> {
+    /// `report`: what was last said of this edge.
+    fn add(&mut self, target: &Target, options: &Options, report: Option<Report>) -> Result<(), Failure> {
         let socket = match target {
             Target::Socket(socket) => socket.clone(),
             Target::Ssh { .. } => {
@@ -77,8 +81,10 @@ impl Publisher {
                 socket
             }
         };
-        let (store, ledger) = (Arc::clone(&self.store), self.ledger.clone());
-        self.posts.push(Post::new(store, target.clone(), options.label(target), Admin::new(socket), ledger, options.accept));
+        let exceptions = report.map(|report| report.exceptions()).unwrap_or_default();
+        let edge = Edge::new(Admin::new(socket), self.ledger.clone(), exceptions);
+        let store = Arc::clone(&self.store);
+        self.posts.push(Post::new(store, target.clone(), options.label(target), edge, options.accept));
         Ok(())
     }
 

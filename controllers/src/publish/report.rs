@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tracing::warn;
 
+use super::exceptions::{Exceptions, Removal};
 use super::left_out::Without;
 use super::outcome::Trouble;
 use super::wanted::Wanted;
@@ -62,6 +63,9 @@ pub struct Mistake {
 pub struct HeldRemoval {
     pub apps: Vec<AppId>,
     pub of: usize,
+    /// The store may have lost them; the next publisher goes on holding them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub after_loss: bool,
 }
 
 /// `edges/NAME`: that this edge is reached, and how far it is.
@@ -100,7 +104,7 @@ impl Report {
             problem: trouble.map(ToString::to_string),
             mistakes: wanted.mistakes.clone(),
             refused: refused.collect(),
-            held: held.map(|removal| HeldRemoval { apps: removal.apps.iter().cloned().collect(), of: removal.of }),
+            held: held.map(HeldRemoval::of),
             rejected: edge.rejects().reasons(),
             without: edge.without(),
         }
@@ -117,6 +121,15 @@ impl Report {
         serde_json::from_str(&seen.text()?.text).ok()
     }
 
+    /// What a publisher that starts now goes on holding.
+    pub fn exceptions(&self) -> Exceptions {
+        let mut exceptions = Exceptions::default();
+        if let Some(held) = self.held.as_ref().filter(|held| held.after_loss) {
+            exceptions.hold_after_loss(held.apps.iter().cloned().collect(), held.of);
+        }
+        exceptions
+    }
+
     /// Whether something waits for an operator's word.
     pub fn is_held(&self) -> bool {
         self.held.is_some() || self.problem.is_some()
@@ -130,6 +143,12 @@ impl Report {
     /// Whether only the store went on since the other one, and nobody waits to hear how far.
     fn is_further(&self, other: &Self) -> bool {
         !self.is_held() && self.same(&Self { store: self.store, ..other.clone() })
+    }
+}
+
+impl HeldRemoval {
+    fn of(Removal { apps, of, after_loss }: &Removal) -> Self {
+        Self { apps: apps.iter().cloned().collect(), of: *of, after_loss: *after_loss }
     }
 }
 
@@ -210,7 +229,7 @@ fn warn_of_news(last: Option<&Report>, report: &Report) {
             warn!("the edge {edge} does not know '{field}': {without}");
         }
     }
-    if let Some(HeldRemoval { apps, of }) = &report.held
+    if let Some(HeldRemoval { apps, of, .. }) = &report.held
         && last.is_none_or(|last| last.held != report.held)
     {
         warn!("{} of {of} apps are gone from the store; the proxy keeps them until 'karman publish --accept'", apps.len());

@@ -218,6 +218,38 @@ fn a_store_made_anew_wins_by_its_epoch() {
 }
 
 #[test]
+fn what_a_store_may_have_lost_is_kept_until_a_word_whoever_starts_anew() {
+    let mut edge = Edge::running(&[("apps/a.yaml", "hosts: [a.test]\n"), ("apps/b.yaml", "hosts: [b.test]\n")]);
+    let (epoch, _) = edge.stamp("apps");
+    edge.kill_publisher();
+    fs::remove_dir_all(edge.path("")).unwrap();
+    // The clock counts whole seconds, and so do epochs.
+    wait_until("the next second", || jiff::Timestamp::now().as_second().unsigned_abs() > epoch);
+    edge.write("apps/c.yaml", "hosts: [c.test]\n");
+    edge.start_publisher();
+    wait_until("what is new is live", || edge.apps() == ["a", "b", "c"]);
+    assert!(edge.stamp("apps").0 > epoch);
+
+    let add = |edge: &Edge, id: &str| {
+        edge.write(&format!("apps/{id}.yaml"), &format!("hosts: [{id}.test]\n"));
+        wait_until(&format!("{id} is live"), || edge.apps().iter().any(|app| app == id));
+        edge.apps()
+    };
+    edge.start_proxy();
+    assert_eq!(add(&edge, "d"), ["a", "b", "c", "d"], "after another start of the proxy");
+    wait_until("what is held is reported", || edge.report()["held"]["apps"] == json!(["a", "b"]));
+    edge.start_publisher();
+    assert_eq!(add(&edge, "e"), ["a", "b", "c", "d", "e"], "after another start of the publisher");
+    edge.write("apps/a.yaml", "hosts: [a.test]\n");
+    wait_until("one came back", || edge.report()["held"]["apps"] == json!(["b"]));
+    assert_eq!(add(&edge, "f"), ["a", "b", "c", "d", "e", "f"], "and the others are still kept");
+
+    let accepted = edge.karman(&["publish", "--accept"]);
+    assert_eq!(accepted.code, 0, "{accepted:?}");
+    assert_eq!(edge.apps(), ["a", "c", "d", "e", "f"]);
+}
+
+#[test]
 fn keys_of_the_store_become_those_of_the_proxy() {
     let mut edge = Edge::running(&[("apps/a.yaml", "hosts: [a.test]\n")]);
     let keys = |edge: &Edge| edge.try_get("/v1/status").unwrap()["documents"]["keys"].clone();
