@@ -18,7 +18,7 @@ use super::show;
 use crate::failure::{Exit, Failure};
 use crate::signals::until_stopped;
 use crate::store::entry::Content;
-use crate::store::{Author, Expect, Found, Key, Kind, Lease, Leased, Place, Store, Transaction};
+use crate::store::{Author, Expect, Found, Key, Kind, Lease, Leased, Place, Store, StoreError, Transaction};
 use crate::verbs::{print, print_json};
 
 /// The lease of whoever keeps the records: one of all that run.
@@ -99,24 +99,34 @@ pub async fn watch(store: &Place, asked: &Asked) -> Result<(), Failure> {
 async fn watch_under_lease(store: Arc<dyn Store>, asked: &Asked) -> Result<(), Failure> {
     let mut stands_by = false;
     loop {
-        match store.lease(LEASE).await? {
-            Leased::Ours(lease) => {
-                stands_by = false;
-                info!("this one keeps the records");
-                keep(&store, &lease, asked).await?;
-            }
-            Leased::Theirs(holder) if !stands_by => {
-                stands_by = true;
-                info!("{} keeps the records; standing by", holder.unwrap_or_else(|| "another process".to_owned()));
-            }
-            Leased::Theirs(_) => {}
+        match take_turn(&store, asked, &mut stands_by).await {
+            Ok(()) => {}
+            Err(error @ StoreError::Unreachable(_)) => warn!("{error}; trying again"),
+            Err(error) => return Err(error.into()),
         }
         sleep(STAND_BY).await;
     }
 }
 
+/// Keeps the records if it is this one's turn, until that is over.
+async fn take_turn(store: &Arc<dyn Store>, asked: &Asked, stands_by: &mut bool) -> Result<(), StoreError> {
+    match store.lease(LEASE).await? {
+        Leased::Ours(lease) => {
+            *stands_by = false;
+            info!("this one keeps the records");
+            keep(store, &lease, asked).await?;
+        }
+        Leased::Theirs(holder) if !*stands_by => {
+            *stands_by = true;
+            info!("{} keeps the records; standing by", holder.unwrap_or_else(|| "another process".to_owned()));
+        }
+        Leased::Theirs(_) => {}
+    }
+    Ok(())
+}
+
 /// Passes, until the lease is lost.
-async fn keep(store: &Arc<dyn Store>, lease: &Lease, asked: &Asked) -> Result<(), Failure> {
+async fn keep(store: &Arc<dyn Store>, lease: &Lease, asked: &Asked) -> Result<(), StoreError> {
     let mut news = store.follow(&[Kind::Platform]).await?;
     let mut controller = Controller::new(calls().await, asked.options);
     loop {

@@ -334,6 +334,24 @@ async fn leases_hold_and_pass_on_between_clocks_that_are_wrong_by_a_day() {
     assert!(!second.said().contains("WARN"), "{}", second.said());
 }
 
+#[tokio::test]
+async fn who_stands_by_for_the_records_outlives_an_etcd_that_is_gone_for_a_while() {
+    let mut etcd = Etcd::start();
+    let store = etcd.url().parse::<Place>().unwrap().open().await.unwrap();
+    let Leased::Ours(first) = store.lease("dns").await.unwrap() else { panic!("nobody else is there") };
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["dns", "apply", "--watch", "--store", &etcd.url()];
+    let mut second = Program::start("second", KARMAN.as_ref(), folder.path(), arguments);
+    second.wait_for("keeps the records; standing by");
+    etcd.kill_member(0);
+    second.wait_for("the store does not answer");
+    etcd.start_member(0);
+    etcd.wait_until_well();
+    // Who had it gives it back, or it runs out.
+    drop(first);
+    second.wait_for("this one keeps the records");
+}
+
 #[test]
 fn who_is_told_to_stop_gives_its_lease_back() {
     let etcd = Etcd::start();
