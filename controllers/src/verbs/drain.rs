@@ -190,15 +190,31 @@ async fn edges(asked: &Asked) -> BTreeMap<String, Result<Way, Silence>> {
         };
         edges.insert(edge.unwrap_or(report.at_socket), way);
     }
-    for forward in edges.values().filter_map(|way| way.as_ref().ok()?.forward.as_ref()) {
-        forward.wait_until_up().await;
-    }
+    let mut edges = named(edges).await;
     let own = asked.admin.socket();
     if !sockets.contains(&std::fs::canonicalize(own).unwrap_or_else(|_| own.to_owned())) {
         let way = || Ok(Way { admin: asked.admin.clone(), edge: None, forward: None });
         edges.entry(own.display().to_string()).or_insert_with(way);
     }
     edges
+}
+
+/// Waits for the ways by ssh, each of which leads to one edge: it says its name where its publisher has not said it yet.
+async fn named(edges: BTreeMap<String, Result<Way, Silence>>) -> BTreeMap<String, Result<Way, Silence>> {
+    let mut named = BTreeMap::new();
+    for (mut name, mut way) in edges {
+        if let Ok(Way { admin, edge, forward: Some(forward) }) = &mut way {
+            forward.wait_until_up().await;
+            if edge.is_none()
+                && let Ok(Ok(status)) = within(admin.status()).await
+            {
+                name.clone_from(&status.edge.name);
+                *edge = Some(status.edge.name);
+            }
+        }
+        named.insert(name, way);
+    }
+    named
 }
 
 /// Waits until every edge does as asked; with `wait`, until none holds anything of the instance.
