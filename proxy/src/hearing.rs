@@ -5,8 +5,9 @@ mod tests;
 
 use std::time::Duration;
 
-/// So much of a body and the request goes on, however slowly it came.
-const HEARD_BYTES: usize = 4_096;
+/// So much of a body is no drip: its request goes on, however slowly it came, and a piece as large is late only where its app is
+/// slow.
+pub const HEARD_BYTES: usize = 4_096;
 /// After this time a request goes on with the next piece of its body, if its client keeps the rate; and without any piece, if
 /// it may be one side of a conversation.
 const HEARING: Duration = Duration::from_millis(100);

@@ -34,6 +34,7 @@ use crate::exchange::{Counted, Exchange};
 use crate::failure;
 use crate::head::{self, Refusal};
 use crate::headers::{self, Hop, REQUEST_ID};
+use crate::hearing::HEARD_BYTES;
 use crate::info::ANSWER_BYTES_MAX;
 use crate::pace::Pace;
 use crate::routing;
@@ -44,8 +45,6 @@ use crate::upstream::{ConnectFailure, is_reset};
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Interim answers that an app may send before the one that counts, be it to an upgrade.
 const INTERIM_ANSWERS_MAX: usize = 16;
-/// A piece of an upload that is as large was not dripped: if it is late, its app was slow to take what came before.
-const DRIP_BYTES_MAX: usize = 4_095;
 /// An instance that takes no bytes for this long is not working on the request.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -173,7 +172,7 @@ impl ProxyHttp for Proxy {
             return Err(stop(x, Code::BodyTooLarge));
         }
         let is_late = x.pace.as_mut().is_some_and(|pace| pace.came_too_slowly(bytes, clock::millis()));
-        if is_late && !end && bytes <= DRIP_BYTES_MAX {
+        if is_late && !end && bytes < HEARD_BYTES {
             x.why = Some(BODY_TOO_SLOW.why);
             return Err(stop(x, BODY_TOO_SLOW.code));
         }
