@@ -190,9 +190,13 @@ impl Border {
         equal(row, &format!("of what the app should (not) see of {seen:?}"), (lacks, has), (None, None))
     }
 
-    /// Asks on a connection that stays open all the while, for somebody who does nothing wrong.
+    /// Asks on a connection that stays open all the while, for somebody who does nothing wrong, until that is in the books.
+    /// A request is counted, and then logged, once its answer is out.
     pub async fn be_served(&mut self) {
+        let lines = |edge: &Edge| edge.log().iter().filter(|line| line["path"] == "/bystander").count();
+        let before = lines(&self.edge);
         be_served(&mut self.bystander).await;
+        until("the bystander is in the log", async || lines(&self.edge) > before).await;
     }
 
     pub async fn requests(&self) -> u64 {
