@@ -56,7 +56,8 @@ pub struct Edge {
     /// Where requests are counted that belong to no app: one bucket, whatever hosts they name.
     pub nobody: AppVitals,
     pub counts: Counts,
-    pub rates: Rates,
+    /// How often each client may ask each app.
+    pub client_rates: Rates,
     pub memory: Memory,
     /// How much of the process's connections and memory is used; told anew while it is not calm.
     pub level: watch::Sender<Level>,

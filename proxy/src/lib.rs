@@ -32,6 +32,7 @@ pub mod listener;
 pub mod live;
 pub mod looks;
 pub mod metrics;
+pub mod network;
 pub mod order;
 pub mod overload;
 pub mod pace;

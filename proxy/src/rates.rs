@@ -1,80 +1,83 @@
-//! How often a client may ask: requests and sockets a second, by client network and app.
+//! How often somebody may come: a rate for each of many keys, such as the clients of an app or the names of handshakes.
 //!
-//! A table of fixed size, whatever comes: where it has no room for one more client that asks often, that
-//! one is let through. It never refuses one client for what another did.
+//! A table of fixed size, whatever comes: where it has no room for one more key that comes often, its rate is not
+//! known. It never holds up one key for what another did.
 
 #[cfg(test)]
 mod tests;
 
-use std::hash::{BuildHasher, RandomState};
-use std::net::IpAddr;
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::vitals::lock;
 
-/// Clients with a debt at once: this many buckets of so many. About 1.2 MB.
-const BUCKETS: usize = 16_384;
-const CLIENTS_A_BUCKET: usize = 4;
-/// What comes after a calm is let in at once, up to the share of this time.
-const BURST: Duration = Duration::from_secs(1);
+const KEYS_A_BUCKET: usize = 4;
 
-/// What is counted apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Counts {
-    Requests,
-    Sockets,
+/// So many for each key, evenly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// The time that each one pays for.
+    pub every: Duration,
+    /// What comes after a calm is let in at once, up to the share of this time, and always one.
+    pub burst: Duration,
 }
 
-/// Who asked how often.
+impl Rate {
+    /// `None` for 0, which is no limit.
+    pub fn per_second(count: u32, burst: Duration) -> Option<Self> {
+        (count > 0).then(|| Self { every: Duration::from_secs(1) / count, burst })
+    }
+}
+
+/// When one more of a key may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It is booked, and this long from now.
+    After(Duration),
+    /// It is later than the caller would wait, and was not booked.
+    TooLate,
+    /// As many keys come often as the table has room for, and this is none of them.
+    NoRoom,
+}
+
+/// The keys that came lately.
 #[derive(Debug)]
 pub struct Rates {
-    /// Keyed anew in every process, so that nobody can choose networks that fall into one bucket.
+    /// Keyed anew in every process, so that nobody can choose keys that fall into one bucket.
     hasher: RandomState,
-    buckets: Box<[Mutex<[Client; CLIENTS_A_BUCKET]>]>,
+    buckets: Box<[Mutex<[Debt; KEYS_A_BUCKET]>]>,
 }
 
-/// A client of one app, and when it has paid its debt (the generic cell rate algorithm).
+/// A key, and when it has paid for what came (the generic cell rate algorithm).
 #[derive(Clone, Copy, Debug, Default)]
-struct Client {
+struct Debt {
     key: u64,
-    free_at: Duration,
-}
-
-impl Default for Rates {
-    fn default() -> Self {
-        Self { hasher: RandomState::new(), buckets: (0..BUCKETS).map(|_| Mutex::default()).collect() }
-    }
+    paid_at: Duration,
 }
 
 impl Rates {
-    /// Whether one more is within the rate; if so it is counted. `per_second` of 0 is no limit. `now` is
-    /// of a monotonic clock.
-    pub fn allow(&self, app: &str, what: Counts, client: IpAddr, per_second: u32, now: Duration) -> bool {
-        if per_second == 0 {
-            return true;
-        }
-        let key = self.hasher.hash_one((app, what, network(client)));
-        let bucket = usize::try_from(key % BUCKETS as u64).unwrap_or(0);
-        let Some(bucket) = self.buckets.get(bucket) else { return true };
-        let mut clients = lock(bucket);
-        let known = clients.iter().position(|client| client.key == key);
-        let place = known.or_else(|| clients.iter().position(|client| client.free_at <= now));
-        let Some(client) = place.and_then(|place| clients.get_mut(place)) else { return true };
-        let free_at = if client.key == key { client.free_at.max(now) } else { now };
-        let after = free_at + Duration::from_secs(1) / per_second;
-        if after > now + BURST {
-            return false;
-        }
-        *client = Client { key, free_at: after };
-        true
+    /// With room for about so many keys that are in debt at once, in 26 bytes each.
+    pub fn new(keys: usize) -> Self {
+        let buckets = keys.div_ceil(KEYS_A_BUCKET).max(1);
+        Self { hasher: RandomState::new(), buckets: (0..buckets).map(|_| Mutex::default()).collect() }
     }
-}
 
-/// Whom an address stands for: of IPv6 everybody has a whole /64.
-fn network(client: IpAddr) -> u64 {
-    match client {
-        IpAddr::V4(v4) => u32::from(v4).into(),
-        IpAddr::V6(v6) => (u128::from(v6) >> 64) as u64,
+    /// Books the next turn of this key, if it is not later than the caller would wait. `now` is of a monotonic clock.
+    pub fn book(&self, key: impl Hash, rate: Rate, now: Duration, patience: Duration) -> Turn {
+        let key = self.hasher.hash_one(key);
+        let bucket = usize::try_from(key % self.buckets.len() as u64).unwrap_or(0);
+        let Some(bucket) = self.buckets.get(bucket) else { return Turn::NoRoom };
+        let mut debts = lock(bucket);
+        let known = debts.iter().position(|debt| debt.key == key);
+        let place = known.or_else(|| debts.iter().position(|debt| debt.paid_at <= now));
+        let Some(debt) = place.and_then(|place| debts.get_mut(place)) else { return Turn::NoRoom };
+        let due = if debt.key == key { debt.paid_at.max(now) } else { now };
+        let wait = due.saturating_sub(now + rate.burst.saturating_sub(rate.every));
+        if wait > patience {
+            return Turn::TooLate;
+        }
+        *debt = Debt { key, paid_at: due + rate.every };
+        Turn::After(wait)
     }
 }

@@ -148,6 +148,9 @@ const LOG_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// numbers; it asks every 2 s.
 const PART_TIMEOUT: Duration = Duration::from_secs(4);
 
+/// Clients whose rate is known at once, of those who ask often: about 1.7 MB.
+const CLIENTS_RATED: usize = 65_536;
+
 /// Loads what was saved, and makes the edge of it.
 fn load(settings: Settings) -> Result<(Admin, Vec<Change>), StartError> {
     let events = Arc::new(Events::new(karman_contract::status::Edge {
@@ -193,7 +196,7 @@ fn load(settings: Settings) -> Result<(Admin, Vec<Change>), StartError> {
         threads,
         nobody: AppVitals::default(),
         counts: Counts::default(),
-        rates: Rates::default(),
+        client_rates: Rates::new(CLIENTS_RATED),
         memory: Memory::new(settings.limits.memory_bytes as u64),
         level: watch::Sender::default(),
         slots: Arc::new(Semaphore::new(settings.limits.connections)),

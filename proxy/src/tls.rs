@@ -5,13 +5,14 @@
 
 mod crowds;
 mod outcome;
-mod pace;
 mod tickets;
 
 use std::fmt::{self, Debug};
-use std::net::{IpAddr, SocketAddr};
+use std::hash::Hash;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use karman_contract::event::EventKind;
 use karman_contract::name::Host;
@@ -29,7 +30,6 @@ use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use self::crowds::Crowds;
 pub use self::outcome::{Outcome, Outcomes};
-use self::pace::Paces;
 pub use self::tickets::TicketKeys;
 use self::tickets::Tickets;
 use crate::certificates::{Certificate, Certificates};
@@ -37,7 +37,9 @@ use crate::clock;
 use crate::edge::Edge;
 use crate::events::About;
 use crate::live::Live;
+use crate::network;
 use crate::overload::{SILENCE_MAX, full_after};
+use crate::rates::{Rate, Rates, Turn};
 use crate::settings::Limits;
 use crate::table::Apps;
 
@@ -74,15 +76,22 @@ pub struct Tls {
     config: ServerConfig,
     slots: Semaphore,
     crowds: Crowds,
-    networks: Paces<IpAddr>,
-    names: Paces<Box<str>>,
-    /// Hosts that were asked for without having a certificate, as far as an event told of them.
-    missing: Paces<Box<str>>,
+    /// `None`: as many as come.
+    network_rate: Option<Rate>,
+    name_rate: Option<Rate>,
+    networks: Rates,
+    names: Rates,
+    /// Apps whose hosts were asked for without having a certificate, as far as an event told of them.
+    missing: Rates,
     pub outcomes: Outcomes,
 }
 
-/// How often an event tells that a host has no certificate: at most once in this many seconds for each.
-const MISSING_TOLD_EVERY_SECONDS: f64 = 3_600.0;
+/// Handshakes that come after a calm are let in at once, up to the share of this time.
+const BURST: Duration = Duration::from_millis(250);
+/// How often an event tells that hosts of an app have no certificate.
+const MISSING_TOLD: Rate = Rate { every: Duration::from_secs(3_600), burst: Duration::ZERO };
+/// Networks, names, and apps without a certificate that are known at once, of those that come often: 0.4 MB each.
+const KEYS_RATED: usize = 16_384;
 
 /// An open door: which certificate, and for what.
 enum Answer {
@@ -101,13 +110,16 @@ impl Tls {
             .with_cert_resolver(Arc::new(Nobody));
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = Arc::new(Tickets::new(keys));
+        let rate = |count: usize| Rate::per_second(u32::try_from(count).unwrap_or(u32::MAX), BURST);
         Ok(Self {
             config,
             slots: Semaphore::new(limits.handshakes),
             crowds: Crowds::new(limits.handshakes),
-            networks: Paces::new(limits.handshakes_per_second_network as f64),
-            names: Paces::new(limits.handshakes_per_second_name as f64),
-            missing: Paces::new(1.0 / MISSING_TOLD_EVERY_SECONDS),
+            network_rate: rate(limits.handshakes_per_second_network),
+            name_rate: rate(limits.handshakes_per_second_name),
+            networks: Rates::new(KEYS_RATED),
+            names: Rates::new(KEYS_RATED),
+            missing: Rates::new(KEYS_RATED),
             outcomes: Outcomes::default(),
         })
     }
@@ -142,15 +154,16 @@ impl Tls {
         local: SocketAddr,
         deadline: Instant,
     ) -> Result<(TlsStream<TcpStream>, Secured), Outcome> {
-        self.turn(&self.networks, network(peer.ip()), deadline).await?;
+        let network = network::neighbours(peer.ip());
+        turn(&self.networks, self.network_rate, network, deadline).await?;
         let hello = LazyConfigAcceptor::new(Acceptor::default(), socket);
         let hello = tokio::select! {
             hello = timeout_at(deadline, hello) => hello.map_err(|_| Outcome::TimedOut)?.map_err(|_| Outcome::Failed)?,
             () = full_after(&edge.level, SILENCE_MAX) => return Err(Outcome::TimedOut),
         };
         let name = asked_for(&hello.client_hello(), local);
-        self.turn(&self.names, name.as_str().into(), deadline).await?;
-        let place = self.crowds.enter(network(peer.ip()), deadline).await.ok_or(Outcome::OverLimit)?;
+        turn(&self.names, self.name_rate, &name, deadline).await?;
+        let place = self.crowds.enter(network, deadline).await.ok_or(Outcome::OverLimit)?;
         let slot = timeout_at(deadline, self.slots.acquire()).await.map_err(|_| Outcome::OverLimit)?;
         // After the wait: from the answer to a change on, only what the change brought is shown.
         let answer = answer(&edge.certificates.pin(), &name, &hello.client_hello());
@@ -177,15 +190,6 @@ impl Tls {
         Ok((stream, Secured { version, http2, certificate }))
     }
 
-    async fn turn<K: Eq + std::hash::Hash>(&self, paces: &Paces<K>, key: K, deadline: Instant) -> Result<(), Outcome> {
-        let patience = deadline.saturating_duration_since(Instant::now());
-        let wait = paces.book(key, clock::now(), patience).ok_or(Outcome::OverLimit)?;
-        if !wait.is_zero() {
-            sleep(wait).await;
-        }
-        Ok(())
-    }
-
     async fn finish(
         &self,
         hello: StartHandshake<TcpStream>,
@@ -203,11 +207,24 @@ impl Tls {
     /// Whether there should be a certificate of this name; that is told once in a while for each app, whatever names are asked for.
     fn missing(&self, edge: &Edge, apps: &Apps, name: &str) -> Outcome {
         let Some(app) = apps.find(name) else { return Outcome::UnknownName };
-        if self.missing.book(app.id.as_str().into(), clock::now(), std::time::Duration::ZERO).is_some() {
+        if let Turn::After(_) = self.missing.book(&app.id, MISSING_TOLD, clock::now(), Duration::ZERO) {
             let host = name.parse::<Host>().ok();
             edge.events.tell(EventKind::CertificateMissing, About { app: Some(app.id.clone()), host, ..About::default() });
         }
         Outcome::CertificateMissing
+    }
+}
+
+/// Waits for the turn of a network or a name. One whose rate is not known does not wait.
+async fn turn(rates: &Rates, rate: Option<Rate>, key: impl Hash, deadline: Instant) -> Result<(), Outcome> {
+    let Some(rate) = rate else { return Ok(()) };
+    match rates.book(key, rate, clock::now(), deadline.saturating_duration_since(Instant::now())) {
+        Turn::After(Duration::ZERO) | Turn::NoRoom => Ok(()),
+        Turn::After(wait) => {
+            sleep(wait).await;
+            Ok(())
+        }
+        Turn::TooLate => Err(Outcome::OverLimit),
     }
 }
 
@@ -237,14 +254,6 @@ fn answer(table: &Certificates, name: &str, hello: &ClientHello<'_>) -> Option<A
     }
     let certificate = table.find(name, hello.signature_schemes())?;
     Some(Answer::Serve(Arc::clone(certificate), Arc::clone(certificate.ready()?)))
-}
-
-/// The network that a client counts for: a /24, or the /56 that a household gets.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4((u32::from(address) & !0xff).into()),
-        IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 72 << 72).into()),
-    }
 }
 
 /// The certificate that was chosen for a handshake.

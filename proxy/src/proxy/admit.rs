@@ -15,11 +15,15 @@ use super::{Proxy, ends};
 use crate::caller::{Caller, SockJsPart};
 use crate::clock;
 use crate::exchange::{Counted, Exchange};
+use crate::network;
 use crate::overload::Level;
-use crate::rates::Counts;
+use crate::rates::{Rate, Turn};
 use crate::sticky::{self, COOKIE_SECURE};
 use crate::table::App;
 use crate::turns::TurnLimits;
+
+/// What a client sends after a calm is let in at once, up to the share of this time.
+const CLIENT_BURST: Duration = Duration::from_secs(1);
 
 impl Proxy {
     /// Whether the app takes this request; it may have to wait for its turn.
@@ -75,13 +79,14 @@ impl Proxy {
 
     fn keep_to_rate(&self, x: &Exchange, app: &App) -> Result<(), Code> {
         let Limits { requests_per_second_per_client, sockets_per_second_per_client, .. } = app.wire.limits;
-        let (what, per_second) = match x.caller {
-            Caller::Socket => (Counts::Sockets, sockets_per_second_per_client),
-            _ => (Counts::Requests, requests_per_second_per_client),
-        };
-        let now = Duration::from_millis(clock::millis());
-        let allowed = self.edge.rates.allow(app.id.as_str(), what, x.origin.client, per_second, now);
-        if allowed { Ok(()) } else { Err(Code::OverLimit) }
+        let is_socket = x.caller == Caller::Socket;
+        let per_second = if is_socket { sockets_per_second_per_client } else { requests_per_second_per_client };
+        let Some(rate) = Rate::per_second(per_second, CLIENT_BURST) else { return Ok(()) };
+        let key = (app.id.as_str(), is_socket, network::client(x.origin.client));
+        match self.edge.client_rates.book(key, rate, clock::now(), Duration::ZERO) {
+            Turn::After(_) | Turn::NoRoom => Ok(()),
+            Turn::TooLate => Err(Code::OverLimit),
+        }
     }
 }
 

@@ -2,42 +2,52 @@
 
 use super::*;
 
-fn ip(text: &str) -> IpAddr {
-    text.parse().unwrap()
+const SECOND: Duration = Duration::from_secs(1);
+const NONE: Duration = Duration::ZERO;
+
+fn rate(per_second: u32) -> Rate {
+    Rate::per_second(per_second, SECOND).unwrap()
 }
 
 #[test]
-fn a_client_has_its_rate_and_a_burst_of_a_second() {
-    let rates = Rates::default();
-    let asks = |client: &str, millis: u64| rates.allow("a", Counts::Requests, ip(client), 10, Duration::from_millis(millis));
-    assert_eq!((0..30).filter(|_| asks("192.0.2.1", 5_000)).count(), 10);
-    assert!(asks("192.0.2.2", 5_000), "another has its own");
-    assert!(!asks("192.0.2.1", 5_050));
-    assert!(asks("192.0.2.1", 5_100), "and a tenth of a second later one more goes");
-    assert!(!asks("192.0.2.1", 5_100));
-    assert_eq!((0..30).filter(|_| asks("192.0.2.1", 60_000)).count(), 10);
+fn a_key_has_its_rate_and_a_burst_of_a_second() {
+    let rates = Rates::new(64);
+    let asks = |key: &str, millis: u64| rates.book(key, rate(10), Duration::from_millis(millis), NONE) != Turn::TooLate;
+    assert_eq!((0..30).filter(|_| asks("one", 5_000)).count(), 10);
+    assert!(asks("other", 5_000), "another has its own");
+    assert!(!asks("one", 5_050));
+    assert!(asks("one", 5_100), "and a tenth of a second later one more goes");
+    assert!(!asks("one", 5_100));
+    assert_eq!((0..30).filter(|_| asks("one", 60_000)).count(), 10);
+    assert_eq!(Rate::per_second(0, SECOND), None, "0 is no limit");
 }
 
 #[test]
-fn apps_and_what_is_counted_are_apart_and_a_v6_network_is_one_client() {
-    let rates = Rates::default();
-    let asks = |app, what, client| rates.allow(app, what, ip(client), 1, Duration::from_secs(5));
-    assert!(asks("a", Counts::Requests, "2001:db8::1"));
-    assert!(!asks("a", Counts::Requests, "2001:db8::2"));
-    assert!(asks("a", Counts::Requests, "2001:db8:0:1::2"));
-    assert!(asks("b", Counts::Requests, "2001:db8::1"));
-    assert!(asks("a", Counts::Sockets, "2001:db8::1"));
-    assert!(
-        (0..1_000).all(|_| rates.allow("a", Counts::Requests, ip("2001:db8::1"), 0, Duration::from_secs(5))),
-        "0 is no limit"
-    );
+fn a_turn_that_is_waited_for_is_booked_and_one_that_is_too_late_is_not() {
+    let rates = Rates::new(64);
+    let book = |patience| rates.book("key", rate(10), SECOND * 5, Duration::from_millis(patience));
+    assert!((0..10).all(|_| book(0) == Turn::After(NONE)));
+    assert_eq!(book(99), Turn::TooLate);
+    assert_eq!(book(100), Turn::After(Duration::from_millis(100)));
+    assert_eq!(book(100), Turn::TooLate);
+    assert_eq!(book(1_000), Turn::After(Duration::from_millis(200)));
 }
 
 #[test]
-fn a_full_table_refuses_nobody_for_what_others_did() {
-    let rates = Rates::default();
-    for n in 0..200_000_u32 {
-        let client = IpAddr::from(n.to_be_bytes());
-        assert!(rates.allow("a", Counts::Requests, client, 1, Duration::from_secs(5)), "{client} asked once");
-    }
+fn one_goes_at_once_however_slow_the_rate_is() {
+    let rates = Rates::new(64);
+    let hourly = Rate { every: SECOND * 3_600, burst: NONE };
+    let book = |seconds| rates.book("key", hourly, SECOND * seconds, NONE);
+    assert_eq!(book(100), Turn::After(NONE));
+    assert_eq!(book(3_699), Turn::TooLate);
+    assert_eq!(book(3_700), Turn::After(NONE));
+}
+
+#[test]
+fn a_full_table_says_so_and_holds_up_nobody_for_what_others_did() {
+    let rates = Rates::new(16_384);
+    let count = |turn| (0..200_000_u32).filter(|key| rates.book(key, rate(1), SECOND * 5, NONE) == turn).count();
+    let full = count(Turn::NoRoom);
+    assert!((183_616..200_000).contains(&full), "all but those that there is room for: {full}");
+    assert_eq!(rates.book("late", rate(1), SECOND * 60, NONE), Turn::After(NONE), "who has paid makes room");
 }
