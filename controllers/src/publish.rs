@@ -13,6 +13,7 @@ use crate::signals::Signals;
 use crate::store::{Found, Kind, Lease, Leased, Place, Store, StoreError, etcd};
 
 pub mod accept;
+pub mod certificates;
 pub mod decide;
 pub mod edge;
 pub mod exceptions;

@@ -9,8 +9,10 @@ pub use super::wanted::{Content, Items};
 use crate::shared_map::Changed;
 
 /// What a proxy has of one document, as far as we know.
+#[derive(Default)]
 pub enum Has<I: Item> {
     /// It never got one.
+    #[default]
     Nothing,
     /// It has one that we did not send and have not read.
     Unknown(Stamp),

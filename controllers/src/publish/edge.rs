@@ -8,11 +8,12 @@ use std::time::Instant;
 use jiff::Timestamp;
 use karman_contract::answer::Refusal;
 use karman_contract::app::App;
-use karman_contract::document::{Certificate, DocumentName, Item, Page, Stamp};
+use karman_contract::document::{DocumentName, Item, Page, Stamp};
 use karman_contract::edges::Edges;
 use karman_contract::status::{Confirm, Confirmed, Status};
 use tracing::info;
 
+use super::certificates::HasCertificates;
 use super::decide::{Has, Held};
 use super::exceptions::Exceptions;
 use super::keys::HasKeys;
@@ -20,7 +21,6 @@ use super::known::Known;
 use super::ledger::Shared;
 use super::left_out::{LeftOut, Without};
 use super::outcome::{Change, Trouble};
-use super::rejects::Rejects;
 use super::send::{Unsent, send};
 use super::wanted::{Content, Items, Wanted};
 use crate::admin::{Admin, read_apps};
@@ -39,14 +39,12 @@ pub struct Edge {
     stamp: Stamp,
     apps: Has<App>,
     pages: Has<Page>,
-    certificates: Has<Certificate>,
+    certificates: HasCertificates,
     keys: HasKeys,
     exceptions: Exceptions,
-    rejects: Rejects,
     /// What the proxy knows of the contract, and what it therefore goes without.
     known: Known,
     apps_without: LeftOut<App>,
-    certificates_without: LeftOut<Certificate>,
     /// The epoch under which this process brought the proxy up to date. Whoever else writes to it
     /// then is not the store, and the store goes past it.
     led_epoch: Option<u64>,
@@ -64,13 +62,11 @@ impl Edge {
             stamp: Stamp::default(),
             apps: Has::Nothing,
             pages: Has::Nothing,
-            certificates: Has::Nothing,
+            certificates: HasCertificates::default(),
             keys: HasKeys::default(),
             exceptions,
-            rejects: Rejects::default(),
             known: Known::default(),
             apps_without: LeftOut::default(),
-            certificates_without: LeftOut::default(),
             led_epoch: None,
             started_at: None,
         }
@@ -89,14 +85,13 @@ impl Edge {
         &self.exceptions
     }
 
-    /// Of the certificates and challenges.
-    pub fn rejects(&self) -> &Rejects {
-        &self.rejects
+    pub fn certificates(&self) -> &HasCertificates {
+        &self.certificates
     }
 
     /// The fields that the proxy does not know, and what goes without them.
     pub fn without(&self) -> BTreeMap<String, Without> {
-        let (apps, certificates) = (self.apps_without.by_field(), self.certificates_without.by_field());
+        let (apps, certificates) = (self.apps_without.by_field(), self.certificates.without().by_field());
         apps.iter().chain(certificates).map(|(field, without)| (field.clone(), without.clone())).collect()
     }
 
@@ -180,19 +175,16 @@ impl Edge {
         let is_new_run = self.started_at.replace(status.started_at) != Some(status.started_at);
         if is_new_run {
             self.known = Known::new(&status.fields);
-            (self.apps_without, self.certificates_without) = (LeftOut::default(), LeftOut::default());
+            self.apps_without = LeftOut::default();
         }
         let supposed = self.exceptions.apply(&wanted.apps, &self.apps.items()).into();
         self.apps = Has::recognized(apps.stamp, apps.hash.as_deref(), &supposed, &self.known);
         let supposed = wanted.pages.clone().into();
         self.pages = Has::recognized(pages.stamp, pages.hash.as_deref(), &supposed, &self.known);
-        let supposed = wanted.secrets.certificates.clone().unwrap_or_default();
-        let supposed = self.rejects.apply(&supposed, self.certificates.held().map(|held| &held.content));
-        self.certificates = Has::recognized(certificates.stamp, certificates.hash.as_deref(), &supposed, &self.known);
+        self.certificates.met(&certificates, wanted.secrets.certificates.as_ref(), &self.known, is_new_run);
         self.keys.met(&keys);
         if is_new_run {
             self.exceptions.forget();
-            self.rejects.forget();
         }
         self.status = Some(status);
         Ok(())
@@ -207,21 +199,8 @@ impl Edge {
         let Some(wanted) = wanted.secrets.certificates.as_ref().filter(|_| !self.status.as_ref().is_none_or(not_yet)) else {
             return Ok(());
         };
-        for _ in 0..TRIES_MAX {
-            let content = self.rejects.apply(wanted, self.certificates.held().map(|held| &held.content));
-            self.certificates_without.look(&self.known, &content.items);
-            let how = (&self.known, accept);
-            match send(&self.admin, &mut self.certificates, &content, (&mut self.stamp, &self.ledger), how).await {
-                Ok(_) => return Ok(()),
-                Err(Unsent::Again) => {}
-                Err(Unsent::Refused(Refusal::Refused { reasons })) if self.rejects.refuse(wanted, &content, &reasons) => {}
-                Err(Unsent::Refused(refusal)) => {
-                    return Err(Trouble::Problem(format!("the proxy refused the certificates: {refusal}")));
-                }
-                Err(Unsent::Trouble(trouble)) => return Err(trouble),
-            }
-        }
-        Err(Trouble::Problem("the proxy's certificates change under our hands: is there another publisher?".to_owned()))
+        let (order, how) = ((&mut self.stamp, &self.ledger), (&self.known, accept));
+        self.certificates.sync(wanted, &self.admin, order, how).await
     }
 
     async fn sync_pages(&mut self, wanted: &Wanted) -> Result<(), Trouble> {

@@ -110,7 +110,7 @@ impl Publisher {
             }
             None if !self.intake.catalog().mistakes().is_empty()
                 || !exceptions.refused().is_empty()
-                || !post.edge().rejects().reasons().is_empty() =>
+                || !post.edge().certificates().rejects().reasons().is_empty() =>
             {
                 Err(Failure::data("the rest is live; what was named above goes on as it was"))
             }

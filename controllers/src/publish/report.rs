@@ -105,7 +105,7 @@ impl Report {
             mistakes: wanted.mistakes.clone(),
             refused: refused.collect(),
             held: held.map(HeldRemoval::of),
-            rejected: edge.rejects().reasons(),
+            rejected: edge.certificates().rejects().reasons(),
             without: edge.without(),
         }
     }
