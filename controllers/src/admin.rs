@@ -18,9 +18,9 @@ use karman_contract::app::App;
 use karman_contract::document::{DocumentName, Stamp};
 use karman_contract::drain::DrainOrder;
 use karman_contract::edges::Edges;
-use karman_contract::name::AppId;
+use karman_contract::name::{AppId, CertificateId};
 use karman_contract::read::{At, Reason, parse_json};
-use karman_contract::status::{AppStatus, AppsPage, Confirm, ConfirmAnswer, Status};
+use karman_contract::status::{AppStatus, AppsPage, CertificateStatus, CertificatesPage, Confirm, ConfirmAnswer, Status};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::net::UnixStream;
@@ -37,8 +37,8 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// What fits into a `sockaddr_un` with its closing NUL.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
-/// How many apps are asked for at once.
-const APPS_A_PAGE: usize = 1_000;
+/// How many apps or certificates are asked for at once.
+const ITEMS_A_PAGE: usize = 1_000;
 
 /// One connection a call: a proxy that was started anew is never spoken to through an old one.
 #[derive(Clone, Debug)]
@@ -74,24 +74,37 @@ impl Admin {
         self.get(&format!("/v1/apps/{id}")).await
     }
 
-    /// All apps, as the proxy wrote them. Pages of different generations are never mixed.
+    /// All apps, as the proxy wrote them.
     pub async fn apps(&self) -> Result<(Stamp, BTreeMap<AppId, Value>), AdminError> {
-        let mut apps = BTreeMap::new();
-        let mut stamp = None;
-        let mut path = format!("/v1/apps?limit={APPS_A_PAGE}");
+        self.all("apps", |page: AppsPage<Value>| (page.stamp, page.apps, page.next)).await
+    }
+
+    /// What the proxy tells of all certificates.
+    pub async fn certificates(&self) -> Result<(Stamp, BTreeMap<CertificateId, CertificateStatus>), AdminError> {
+        self.all("certificates", |page: CertificatesPage| (page.stamp, page.certificates, page.next)).await
+    }
+
+    /// A whole list, page by page. Pages of different generations are never mixed.
+    async fn all<P: DeserializeOwned, K: Ord + Display, V>(
+        &self,
+        list: &str,
+        parts: impl Fn(P) -> (Stamp, BTreeMap<K, V>, Option<K>),
+    ) -> Result<(Stamp, BTreeMap<K, V>), AdminError> {
+        let first = format!("/v1/{list}?limit={ITEMS_A_PAGE}");
+        let (mut items, mut stamp, mut path) = (BTreeMap::new(), None, first.clone());
         loop {
-            let page: AppsPage<Value> = self.get(&path).await?;
-            if stamp.is_some_and(|stamp| stamp != page.stamp) {
-                apps.clear();
+            let (now, page, next) = parts(self.get(&path).await?);
+            if stamp.is_some_and(|stamp| stamp != now) {
+                items.clear();
                 stamp = None;
-                path = format!("/v1/apps?limit={APPS_A_PAGE}");
+                path.clone_from(&first);
                 continue;
             }
-            stamp = Some(page.stamp);
-            apps.extend(page.apps);
-            match page.next {
-                Some(next) => path = format!("/v1/apps?after={next}&limit={APPS_A_PAGE}"),
-                None => return Ok((page.stamp, apps)),
+            stamp = Some(now);
+            items.extend(page);
+            match next {
+                Some(next) => path = format!("/v1/{list}?after={next}&limit={ITEMS_A_PAGE}"),
+                None => return Ok((now, items)),
             }
         }
     }

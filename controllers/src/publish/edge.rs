@@ -89,6 +89,11 @@ impl Edge {
         &self.certificates
     }
 
+    /// Whether it keeps something that is gone from the store until somebody says that this is meant.
+    pub fn is_holding(&self) -> bool {
+        self.exceptions.removal().is_some() || self.certificates.lost().is_some()
+    }
+
     /// The fields that the proxy does not know, and what goes without them.
     pub fn without(&self) -> BTreeMap<String, Without> {
         let (apps, certificates) = (self.apps_without.by_field(), self.certificates.without().by_field());

@@ -194,7 +194,7 @@ impl Post {
 
     /// Whether something is held until an operator accepts it.
     fn waits_for_a_word(&self) -> bool {
-        self.edge.exceptions().removal().is_some() || matches!(self.trouble, Some(Trouble::Problem(_)))
+        self.edge.is_holding() || matches!(self.trouble, Some(Trouble::Problem(_)))
     }
 
     fn retry_at(&self) -> Option<Instant> {

@@ -105,8 +105,10 @@ impl Publisher {
         match post.trouble() {
             Some(Trouble::Gone(why)) => Err(Failure::nothing_answers(post.edge().admin().socket(), why)),
             Some(Trouble::Problem(why)) => Err(Failure::data(why)),
-            None if exceptions.removal().is_some() => {
-                Err(Failure::new(Exit::NotNow, "the proxy doubts that so many apps are to go: 'karman publish --accept'"))
+            None if post.edge().is_holding() => {
+                let message =
+                    "the proxy keeps what is gone from the store, until 'karman publish --accept': 'karman status' says what";
+                Err(Failure::new(Exit::NotNow, message))
             }
             None if !self.intake.catalog().mistakes().is_empty()
                 || !exceptions.refused().is_empty()

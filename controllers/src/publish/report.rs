@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tracing::warn;
 
+use super::certificates::Lost;
 use super::exceptions::{Exceptions, Removal};
 use super::left_out::Without;
 use super::outcome::Trouble;
@@ -42,6 +43,9 @@ pub struct Report {
     /// Apps that are gone from the store, and that the proxy keeps until somebody says that this is meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<HeldRemoval>,
+    /// Certificates that the store may have lost, and that the proxy keeps until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_certificates: Option<Lost>,
     /// Certificates and challenges that the proxy refused.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rejected: BTreeMap<String, Vec<Reason>>,
@@ -105,6 +109,7 @@ impl Report {
             mistakes: wanted.mistakes.clone(),
             refused: refused.collect(),
             held: held.map(HeldRemoval::of),
+            held_certificates: edge.certificates().lost().cloned(),
             rejected: edge.certificates().rejects().reasons(),
             without: edge.without(),
         }
@@ -132,7 +137,7 @@ impl Report {
 
     /// Whether something waits for an operator's word.
     pub fn is_held(&self) -> bool {
-        self.held.is_some() || self.problem.is_some()
+        self.held.is_some() || self.held_certificates.is_some() || self.problem.is_some()
     }
 
     /// Whether both say the same, whenever they said it.
@@ -233,6 +238,12 @@ fn warn_of_news(last: Option<&Report>, report: &Report) {
         && last.is_none_or(|last| last.held != report.held)
     {
         warn!("{} of {of} apps are gone from the store; the proxy keeps them until 'karman publish --accept'", apps.len());
+    }
+    if let Some(Lost { certificates, of }) = &report.held_certificates
+        && last.is_none_or(|last| last.held_certificates != report.held_certificates)
+    {
+        let gone = certificates.len();
+        warn!("{gone} of {of} certificates are gone from the store; the proxy keeps them until 'karman publish --accept'");
     }
 }
 

@@ -126,6 +126,7 @@ async fn a_report_that_says_only_how_far_the_store_is_can_wait() {
         mistakes: Vec::new(),
         refused: BTreeMap::new(),
         held: None,
+        held_certificates: None,
         rejected: BTreeMap::new(),
         without: BTreeMap::new(),
     };

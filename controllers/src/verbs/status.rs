@@ -127,7 +127,7 @@ fn publisher_line(asked: &Asked, label: &str, published: &Published) -> String {
     let Published { holder, report } = published;
     let Some(holder) = holder else { return format!("none runs for {label} any more") };
     let is_well = [report.mistakes.is_empty(), report.refused.is_empty(), report.rejected.is_empty(), report.without.is_empty()];
-    let is_well = is_well.into_iter().all(|well| well) && report.held.is_none();
+    let is_well = is_well.into_iter().all(|well| well) && !report.is_held();
     let how = match &report.problem {
         Some(problem) => problem.as_str(),
         None if is_well => "all is live",
@@ -161,9 +161,12 @@ fn wrongs(publishers: &Publishers) -> String {
         for (field, without) in &report.without {
             text.push_str(&format!("\nthe edge {edge} does not know '{field}': {without}.\nUpgrade its proxy.\n"));
         }
-        if let Some(held) = &report.held {
-            let (gone, of) = (held.apps.len(), held.of);
-            text.push_str(&format!("\n{gone} of {of} apps are gone from the store, and {proxy} keeps them.\n"));
+        let apps = report.held.as_ref().map(|held| (held.apps.len(), held.of, "apps"));
+        let certificates = report.held_certificates.as_ref().map(|held| (held.certificates.len(), held.of, "certificates"));
+        for (gone, of, what) in apps.into_iter().chain(certificates) {
+            text.push_str(&format!("\n{gone} of {of} {what} are gone from the store, and {proxy} keeps them.\n"));
+        }
+        if report.held.is_some() || report.held_certificates.is_some() {
             text.push_str("If that is meant: karman publish --accept\n");
         }
     }

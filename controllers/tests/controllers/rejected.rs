@@ -1,5 +1,6 @@
-//! A certificate and a challenge that a real proxy refuses hold back no other.
+//! A certificate and a challenge that a real proxy refuses hold back no other; those that a store lost stay.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
@@ -98,4 +99,49 @@ fn a_certificate_that_turns_bad_leaves_the_one_before_it_in_place() {
     write_certificate(&edge, "a.test", &other.cert.pem(), &other.signing_key.serialize_pem());
     wait_until("it is refused", || edge.report()["rejected"]["the certificate a.test"].is_array());
     assert_eq!(fingerprint(), before);
+}
+
+#[test]
+fn certificates_that_a_store_may_have_lost_are_kept_until_a_word() {
+    let mut edge = Edge::with(&[("apps/x.yaml", "hosts: [a.test, b.test, c.test, d.test]\n")]);
+    edge.listen(&json!({"http": ["127.0.0.1:0"], "https": ["127.0.0.1:0"]}));
+    assert_eq!(edge.karman(&["keys", "rotate", "cookie"]).code, 0);
+    let add = |edge: &Edge, host: &str| {
+        let pair = pair(host);
+        write_certificate(edge, host, &pair.cert.pem(), &pair.signing_key.serialize_pem());
+    };
+    add(&edge, "a.test");
+    add(&edge, "b.test");
+    edge.start_proxy();
+    edge.start_publisher();
+    wait_until("both are live", || certificates(&edge) == ["a.test", "b.test"]);
+    let (epoch, _) = edge.stamp("certificates");
+
+    edge.kill_publisher();
+    fs::remove_dir_all(edge.path("certificates")).unwrap();
+    fs::remove_dir_all(edge.path(".karman")).unwrap();
+    // The clock counts whole seconds, and so do epochs.
+    wait_until("the next second", || jiff::Timestamp::now().as_second().unsigned_abs() > epoch);
+    edge.start_publisher();
+    add(&edge, "c.test");
+    wait_until("what is new is live", || certificates(&edge) == ["a.test", "b.test", "c.test"]);
+    let held = |edge: &Edge| edge.report()["held_certificates"]["certificates"].clone();
+    wait_until("what is held is reported", || held(&edge) == json!(["a.test", "b.test"]));
+    let status = edge.karman(&["status"]);
+    assert!(status.stdout.contains("2 of 2 certificates are gone from the store, and the proxy keeps them"), "{status:?}");
+
+    edge.start_proxy();
+    edge.start_publisher();
+    add(&edge, "d.test");
+    wait_until("after new starts too", || certificates(&edge) == ["a.test", "b.test", "c.test", "d.test"]);
+    add(&edge, "a.test");
+    wait_until("one came back", || held(&edge) == json!(["b.test"]));
+    edge.remove("certificates/c.test.json");
+    wait_until("what the store takes out itself goes", || certificates(&edge) == ["a.test", "b.test", "d.test"]);
+
+    let accepted = edge.karman(&["publish", "--accept"]);
+    assert_eq!(accepted.code, 0, "{accepted:?}");
+    assert_eq!(certificates(&edge), ["a.test", "d.test"]);
+    assert!(edge.stamp("certificates").0 > epoch);
+    assert_eq!(held(&edge), Value::Null);
 }
