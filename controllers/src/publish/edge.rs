@@ -131,9 +131,9 @@ impl Edge {
         Ok(())
     }
 
-    /// Makes the proxy have what is wanted. `accept`: an operator stands behind a mass removal, and
-    /// behind this store where the proxy is ahead of it.
-    pub async fn sync(&mut self, wanted: &Wanted, accept: bool) -> Result<Option<Change>, Trouble> {
+    /// Learns what the proxy has, and what it keeps of what the store may have lost. `accept`: an operator stands behind
+    /// a mass removal, and behind this store where the proxy is ahead of it.
+    pub async fn look(&mut self, wanted: &Wanted, accept: bool) -> Result<(), Trouble> {
         self.stamp = self.stamp.max(wanted.stamp);
         self.exceptions.leave(&wanted.unknown);
         if self.status.is_none() {
@@ -145,6 +145,11 @@ impl Edge {
         if accept {
             self.exceptions.allow_removal();
         }
+        self.know_what_is_kept(wanted, accept).await.map(drop)
+    }
+
+    /// Makes the proxy, which was looked at, have what is wanted.
+    pub async fn sync(&mut self, wanted: &Wanted, accept: bool) -> Result<Option<Change>, Trouble> {
         // First what hosts need to be served over TLS. An app is served without it, so it goes on all the same.
         let secrets = self.sync_secrets(wanted, accept).await;
         // First the pages, then the apps that name them. Without its page an app is served all the same.
@@ -236,7 +241,10 @@ impl Edge {
 
     async fn sync_apps(&mut self, wanted: &Wanted, accept: bool) -> Result<Option<Change>, Trouble> {
         for _ in 0..TRIES_MAX {
-            self.know_what_is_kept(wanted, accept).await?;
+            if self.know_what_is_kept(wanted, accept).await? {
+                // Nobody has written it down.
+                break;
+            }
             let apps = self.exceptions.apply(&wanted.apps, &self.apps.items());
             self.apps_without.look(&self.known, &apps);
             let mattering = self.apps_without.mattering();
@@ -270,17 +278,18 @@ impl Edge {
 
     /// Reads what the proxy has where something of it is to be kept. A store of another epoch than the
     /// proxy's may have lost its data: it removes no app, not even a single one, without being told to.
-    async fn know_what_is_kept(&mut self, wanted: &Wanted, accept: bool) -> Result<(), Trouble> {
+    /// Whether it is more than was kept before.
+    async fn know_what_is_kept(&mut self, wanted: &Wanted, accept: bool) -> Result<bool, Trouble> {
         let is_other_store = self.apps.stamp().is_some_and(|stamp| stamp.epoch != self.stamp.epoch);
         if is_other_store || self.exceptions.kept().next().is_some() {
             self.read_apps().await?;
         }
         let items = self.apps.items();
-        if is_other_store && !accept {
-            self.exceptions.hold_after_loss(self.exceptions.gone(&wanted.apps, &items), items.len());
-        }
+        let is_more = is_other_store && !accept && {
+            self.exceptions.hold_after_loss(self.exceptions.gone(&wanted.apps, &items), items.len())
+        };
         self.exceptions.keep_what_is_there(&items);
-        Ok(())
+        Ok(is_more)
     }
 
     async fn read_apps(&mut self) -> Result<(), Trouble> {

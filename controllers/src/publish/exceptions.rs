@@ -96,9 +96,13 @@ impl Exceptions {
         found
     }
 
-    /// Takes note of what the store may have lost.
-    pub fn hold_after_loss(&mut self, apps: BTreeSet<AppId>, of: usize) {
+    /// Takes note of what the store may have lost. Whether any of it is new.
+    pub fn hold_after_loss(&mut self, apps: BTreeSet<AppId>, of: usize) -> bool {
+        let before = self.removal.take().filter(|removal| removal.after_loss);
+        let is_known = before.is_some_and(|before| apps.is_subset(&before.apps));
+        let is_new = !apps.is_empty() && !is_known;
         self.removal = Some(Removal { apps, of, after_loss: true });
+        is_new
     }
 
     /// What the proxy does not have, it cannot keep.

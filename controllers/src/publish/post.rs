@@ -136,7 +136,7 @@ impl Post {
                 self.retry_after = (self.retry_after * 2).min(RETRY_MAX);
             }
         }
-        let report = Report::new(self.target.clone().absolute().to_string(), wanted, &self.edge, self.trouble.as_ref());
+        let report = self.new_report(wanted, self.trouble.as_ref());
         let is_news = self.reporter.report(self.store.as_ref(), report).await;
         if is_news && self.trouble.is_none() {
             self.report_edge().await;
@@ -145,7 +145,7 @@ impl Post {
 
     async fn try_publish(&mut self, wanted: &Wanted) -> Result<Option<Change>, Trouble> {
         let accept = std::mem::take(&mut self.accept);
-        let synced = self.edge.sync(wanted, accept).await;
+        let synced = self.sync(wanted, accept).await;
         match &synced {
             // It was not heard.
             Err(Trouble::Gone(_)) => self.accept = accept,
@@ -154,6 +154,33 @@ impl Post {
             _ => {}
         }
         synced
+    }
+
+    async fn sync(&mut self, wanted: &Wanted, accept: bool) -> Result<Option<Change>, Trouble> {
+        self.edge.look(wanted, accept).await?;
+        self.write_down_what_is_kept(wanted).await?;
+        self.edge.sync(wanted, accept).await
+    }
+
+    /// What the store may have lost is told only by the epoch of the apps that the proxy has. So it is written down before
+    /// any others go out: this publisher may be killed right after that.
+    async fn write_down_what_is_kept(&mut self, wanted: &Wanted) -> Result<(), Trouble> {
+        let removal = self.edge.exceptions().removal().filter(|removal| removal.after_loss);
+        if removal.is_none_or(|removal| self.reporter.has_written(removal)) {
+            return Ok(());
+        }
+        let report = Report { up_to_date: false, ..self.new_report(wanted, None) };
+        self.reporter.report(self.store.as_ref(), report).await;
+        match self.edge.exceptions().removal() {
+            Some(removal) if !self.reporter.has_written(removal) => {
+                Err(Trouble::Problem("it cannot be written down what the proxy keeps of what the store lost".to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn new_report(&self, wanted: &Wanted, trouble: Option<&Trouble>) -> Report {
+        Report::new(self.target.clone().absolute().to_string(), wanted, &self.edge, trouble)
     }
 
     fn ask_to_confirm(&mut self) {

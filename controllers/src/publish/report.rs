@@ -204,6 +204,12 @@ impl Reporter {
         !self.unwritten
     }
 
+    /// Whether the store has it that these apps are kept.
+    pub fn has_written(&self, removal: &Removal) -> bool {
+        let written = self.last.as_ref().filter(|_| !self.unwritten);
+        written.is_some_and(|report| report.held.as_ref() == Some(&HeldRemoval::of(removal)))
+    }
+
     /// When a report that was put off is to be written.
     pub fn due_at(&self) -> Option<Instant> {
         self.tried_at.filter(|_| self.unwritten).map(|tried| tried + FURTHER_EVERY)

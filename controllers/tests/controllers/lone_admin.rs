@@ -1,6 +1,9 @@
 //! What a real proxy cannot be made to say.
 
-use serde_json::json;
+use std::fs;
+use std::sync::mpsc;
+
+use serde_json::{Value, json};
 
 use crate::admin_socket::{applied, listen, next_change, status};
 use crate::edge::Edge;
@@ -92,4 +95,31 @@ fn an_answer_that_makes_no_sense_is_said_and_tried_again() {
     let status = edge.karman(&["status"]);
     assert_eq!(status.code, 69);
     assert!(status.stderr.contains("not as a Karman proxy of this release"), "{status:?}");
+}
+
+#[test]
+fn what_a_store_may_have_lost_is_written_down_before_anything_of_it_goes_out() {
+    let mut edge = Edge::with(&[("apps/new.yaml", "hosts: [new.test]\n")]);
+    let reports = edge.path("status/publish");
+    let (tell, written) = mpsc::channel();
+    let calls = listen(&edge.socket(), move |call| match call.what.as_str() {
+        "GET /v1/status" => status(json!({"apps": {"epoch": 1, "generation": 5, "hash": "of another store"}})),
+        "POST /v1/confirm" => (200, json!({"differs": []})),
+        what if what.starts_with("GET /v1/apps") => {
+            (200, json!({"epoch": 1, "generation": 5, "apps": {"old": {"hosts": ["old.test"], "instances": {}}}}))
+        }
+        _ => {
+            let files = fs::read_dir(&reports).into_iter().flatten().flatten();
+            let texts = files.filter_map(|file| fs::read_to_string(file.path()).ok());
+            tell.send(texts.filter_map(|text| serde_json::from_str(&text).ok()).collect::<Vec<Value>>()).unwrap();
+            applied(&call.body)
+        }
+    });
+    edge.start_publisher();
+    let whole = next_change(&calls);
+    assert_eq!(whole.body["apps"].as_object().unwrap().keys().collect::<Vec<_>>(), ["new", "old"]);
+    let written = written.recv_timeout(PATIENCE).unwrap();
+    assert!(matches!(&written[..], [report] if report["held"]["apps"] == json!(["old"])), "{written:?}");
+    assert_eq!(written[0]["up_to_date"], false);
+    edge.wait_until_live();
 }
