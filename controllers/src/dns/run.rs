@@ -1,5 +1,6 @@
 //! `karman dns`: shows what would change, changes it, and keeps it so.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,22 +59,10 @@ pub async fn apply(store: &Place, asked: &Asked) -> Result<(), Failure> {
             return Err(Failure::new(Exit::NotNow, format!("{holder} keeps the records already")));
         }
     };
-    let mut controller = Controller::new(calls().await, asked.options);
-    let mut last = Pass::default();
-    for number in 0..PASSES_MAX {
-        // Each pass looks at the store anew: a removal is meant only if it is still wanted.
-        let wish = wish(store.as_ref()).await?;
-        let pass = controller.pass(&wish).await.map_err(failure)?;
-        report(store.as_ref(), &lease, &wish, Ok(&pass)).await;
-        let is_over = pass.is_settled() && (pass.changes, pass.checks_made, pass.checks_removed) == (0, 0, 0);
-        let total = (last.changes + pass.changes, last.checks_made + pass.checks_made, last.checks_removed + pass.checks_removed);
-        let waits = pass.held == Some(Held::Unconfirmed);
-        last = pass;
-        (last.changes, last.checks_made, last.checks_removed) = total;
-        if is_over && number > 0 || !(last.is_settled() || waits) {
-            break;
-        }
-    }
+    let last = tokio::select! {
+        last = passes(store.as_ref(), &lease, asked.options) => last?,
+        () = lease.lost() => return Err(Failure::new(Exit::NotNow, "the lease was lost: another one may keep the records by now")),
+    };
     if asked.json {
         print_json(&show::pass_json(&last))?
     } else {
@@ -83,6 +72,27 @@ pub async fn apply(store: &Place, asked: &Asked) -> Result<(), Failure> {
         true => Ok(()),
         false => Err(Failure::new(Exit::Data, "the zone is not as it is wanted: what is marked with '!' was left alone")),
     }
+}
+
+/// Passes until there is nothing left to do, or as often as that may take.
+async fn passes(store: &dyn Store, lease: &Lease, options: Options) -> Result<Pass, Failure> {
+    let mut controller = Controller::new(calls().await, options);
+    let mut last = Pass::default();
+    for number in 0..PASSES_MAX {
+        // Each pass looks at the store anew: a removal is meant only if it is still wanted.
+        let wish = wish(store).await?;
+        let pass = controller.pass(&wish).await.map_err(failure)?;
+        report(store, lease, &wish, Ok(&pass)).await;
+        let is_over = pass.is_settled() && (pass.changes, pass.checks_made, pass.checks_removed) == (0, 0, 0);
+        let total = (last.changes + pass.changes, last.checks_made + pass.checks_made, last.checks_removed + pass.checks_removed);
+        let waits = pass.held == Some(Held::Unconfirmed);
+        last = pass;
+        (last.changes, last.checks_made, last.checks_removed) = total;
+        if is_over && number > 0 || !(last.is_settled() || waits) {
+            break;
+        }
+    }
+    Ok(last)
 }
 
 /// What presents challenges in the platform's zone.
@@ -114,7 +124,11 @@ async fn take_turn(store: &Arc<dyn Store>, asked: &Asked, stands_by: &mut bool) 
         Leased::Ours(lease) => {
             *stands_by = false;
             info!("this one keeps the records");
-            keep(store, &lease, asked).await?;
+            // The service knows no leases: a pass that goes on without one would write into that of another.
+            tokio::select! {
+                kept = keep(store.as_ref(), &lease, asked) => kept.map(|never| match never {})?,
+                () = lease.lost() => warn!("the lease was lost; another one keeps the records"),
+            }
         }
         Leased::Theirs(holder) if !*stands_by => {
             *stands_by = true;
@@ -125,15 +139,15 @@ async fn take_turn(store: &Arc<dyn Store>, asked: &Asked, stands_by: &mut bool) 
     Ok(())
 }
 
-/// Passes, until the lease is lost.
-async fn keep(store: &Arc<dyn Store>, lease: &Lease, asked: &Asked) -> Result<(), StoreError> {
+/// Passes for as long as it is let.
+async fn keep(store: &dyn Store, lease: &Lease, asked: &Asked) -> Result<Infallible, StoreError> {
     let mut news = store.follow(&[Kind::Platform]).await?;
     let mut controller = Controller::new(calls().await, asked.options);
     loop {
-        let wait = match wish(store.as_ref()).await {
+        let wait = match wish(store).await {
             Ok(wish) => {
                 let passed = controller.pass(&wish).await;
-                report(store.as_ref(), lease, &wish, passed.as_ref()).await;
+                report(store, lease, &wish, passed.as_ref()).await;
                 tell(&passed);
                 if passed.is_ok_and(|pass| pass.is_settled()) { LOOK_EVERY } else { AGAIN_AFTER }
             }
@@ -142,15 +156,8 @@ async fn keep(store: &Arc<dyn Store>, lease: &Lease, asked: &Asked) -> Result<()
                 AGAIN_AFTER
             }
         };
-        let until = Instant::now() + wait;
-        tokio::select! {
-            () = lease.lost() => {
-                warn!("the lease was lost; another one keeps the records");
-                return Ok(());
-            }
-            // An error tells that the store does not answer just now; then the wait is for nothing else.
-            _ = timeout_at(until, async { while news.next().await.is_err() {} }) => {}
-        }
+        // An error tells that the store does not answer just now; then the wait is for nothing else.
+        let _ = timeout_at(Instant::now() + wait, async { while news.next().await.is_err() {} }).await;
     }
 }
 

@@ -1,9 +1,13 @@
-//! The controller is killed at every request, and nothing in the zone is half or twice for that.
+//! The controller is killed at every request, or loses its lease; nothing in the zone is half or twice for that.
+
+use karman::store::{Author, Expect, Key, Kind, Place, Transaction};
+use rustix::process::Signal;
 
 use super::Lab;
 use super::relay::{Cut, Relay};
+use crate::etcd::Etcd;
 use crate::moto::Moto;
-use crate::program::{KARMAN, Program, wait_until};
+use crate::program::{KARMAN, Program, signal, wait_until};
 
 /// A pass that makes everything takes fewer.
 const REQUESTS_MAX: usize = 30;
@@ -74,4 +78,27 @@ async fn one_that_stood_by_takes_over_from_one_that_was_killed_in_the_middle() {
     wait_until("the second one has done it", || settled(&lab));
     assert_whole(&lab, "apps.example.com", "taken over").await;
     assert!(second.said().contains("changes"), "{}", second.said());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_lost_its_lease_in_the_middle_writes_no_more() {
+    let (lab, etcd) = (Lab::start().await, Etcd::start());
+    let relay = Relay::start(lab.moto.address);
+    let store = etcd.url().parse::<Place>().unwrap().open().await.unwrap();
+    let platform = std::fs::read_to_string(lab.dir.path().join("data/platform.yaml")).unwrap();
+    let put = Transaction::new(Author::controller("test")).put(Key::single(Kind::Platform), Expect::Anything, platform);
+    store.commit(&put).await.unwrap();
+    relay.cut(Some(Cut { after: 4, is_delivered: false }));
+    let arguments = ["dns", "apply", "--watch", "--store", &etcd.url()];
+    let environment = Moto::environment_at(relay.address);
+    let mut first = Program::start_with("first", KARMAN.as_ref(), lab.dir.path(), arguments, environment);
+    wait_until("it is in the middle", || relay.is_cut());
+    signal(etcd.pid(0), Signal::STOP);
+    // It waits for an answer that does not come, and then would go on.
+    first.wait_for("the lease was lost");
+    signal(etcd.pid(0), Signal::CONT);
+    relay.cut(None);
+    wait_until("it is its turn again", || first.said().matches("this one keeps the records").count() == 2);
+    wait_until("it has done it", || first.said().contains("changes"));
+    assert_whole(&lab, "apps.example.com", "after another lease").await;
 }
