@@ -36,7 +36,7 @@ use crate::clock;
 use crate::exchange::Counted;
 use crate::framing::Framing;
 use crate::pace::{Pace, Slowest};
-use crate::socket::Socket;
+use crate::socket::{Socket, Tcp};
 use crate::tls::Secured;
 use crate::vitals::{AppVitals, lock};
 
@@ -171,7 +171,7 @@ impl Connection {
     pub fn new(stream: TcpStream, peer: SocketAddr, local: SocketAddr) -> Self {
         // Small frames must not wait for an acknowledgement; a socket that refuses the option still works.
         let _ = stream.set_nodelay(true);
-        Self::with(Socket::Plain(stream), Ends::new(peer, local))
+        Self::with(Socket::Plain(Tcp::new(stream)), Ends::new(peer, local))
     }
 
     /// A client's connection: it has a slot, is fresh until its first request is there, and may not be

@@ -23,7 +23,7 @@ use crate::edge::Edge;
 use crate::proxy::Proxy;
 use crate::proxy_protocol;
 use crate::settings::Limits;
-use crate::socket::Socket;
+use crate::socket::{Socket, Tcp};
 use crate::tls::Secured;
 
 /// Connections that the kernel keeps for us while we are busy or full.
@@ -170,6 +170,7 @@ async fn introduce(stream: TcpStream, socket: proxy_protocol::Ends, edge: &Edge)
 async fn open(stream: TcpStream, is_https: bool, ends: proxy_protocol::Ends, edge: &Edge) -> Option<(Socket, Option<Secured>)> {
     // Small frames must not wait for an acknowledgement; a socket that refuses the option still works.
     let _ = stream.set_nodelay(true);
+    let stream = Tcp::new(stream);
     if !is_https {
         return Some((Socket::Plain(stream), None));
     }

@@ -1,19 +1,22 @@
 //! A socket, plain or in TLS: what connections and tunnels read from and write to.
 
+mod tcp;
+
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
+
+pub use self::tcp::Tcp;
 
 /// A TCP socket. What TLS needs beside it is large, and boxed so that a plain one stays small.
 #[derive(Debug)]
 pub enum Socket {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Tcp),
+    Tls(Box<TlsStream<Tcp>>),
 }
 
 impl Socket {
@@ -22,6 +25,14 @@ impl Socket {
         match self {
             Self::Plain(socket) => socket.set_zero_linger(),
             Self::Tls(socket) => socket.get_ref().0.set_zero_linger(),
+        }
+    }
+
+    /// Has it wake nobody until it is waited for again: see [`Tcp::leave_alone`].
+    pub fn leave_alone(&mut self) {
+        match self {
+            Self::Plain(socket) => socket.leave_alone(),
+            Self::Tls(socket) => socket.get_mut().0.leave_alone(),
         }
     }
 

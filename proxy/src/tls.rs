@@ -22,7 +22,6 @@ use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_rustls::server::TlsStream;
@@ -41,6 +40,7 @@ use crate::network;
 use crate::overload::{SILENCE_MAX, full_after};
 use crate::rates::{Rate, Rates, Turn};
 use crate::settings::Limits;
+use crate::socket::Tcp;
 use crate::table::Apps;
 
 const HTTP_1: &[u8] = b"http/1.1";
@@ -128,10 +128,10 @@ impl Tls {
     pub async fn accept(
         &self,
         edge: &Edge,
-        socket: TcpStream,
+        socket: Tcp,
         peer: SocketAddr,
         local: SocketAddr,
-    ) -> Option<(TlsStream<TcpStream>, Secured)> {
+    ) -> Option<(TlsStream<Tcp>, Secured)> {
         let deadline = Instant::now() + edge.settings.limits.handshake;
         match self.shake_hands(edge, socket, peer, local, deadline).await {
             Ok((stream, secured)) => {
@@ -149,11 +149,11 @@ impl Tls {
     async fn shake_hands(
         &self,
         edge: &Edge,
-        socket: TcpStream,
+        socket: Tcp,
         peer: SocketAddr,
         local: SocketAddr,
         deadline: Instant,
-    ) -> Result<(TlsStream<TcpStream>, Secured), Outcome> {
+    ) -> Result<(TlsStream<Tcp>, Secured), Outcome> {
         let network = network::neighbours(peer.ip());
         turn(&self.networks, self.network_rate, network, deadline).await?;
         let hello = LazyConfigAcceptor::new(Acceptor::default(), socket);
@@ -192,11 +192,11 @@ impl Tls {
 
     async fn finish(
         &self,
-        hello: StartHandshake<TcpStream>,
+        hello: StartHandshake<Tcp>,
         pair: Arc<CertifiedKey>,
         protocols: &[&[u8]],
         deadline: Instant,
-    ) -> Result<TlsStream<TcpStream>, Outcome> {
+    ) -> Result<TlsStream<Tcp>, Outcome> {
         let mut config = self.config.clone();
         config.cert_resolver = Arc::new(This(pair));
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
@@ -229,7 +229,7 @@ async fn turn(rates: &Rates, rate: Option<Rate>, key: impl Hash, deadline: Insta
 }
 
 /// Says that there is nobody of this name.
-async fn decline(mut hello: StartHandshake<TcpStream>, deadline: Instant) {
+async fn decline(mut hello: StartHandshake<Tcp>, deadline: Instant) {
     let _ = timeout_at(deadline, hello.io.write_all(&UNRECOGNIZED_NAME)).await;
     let _ = timeout_at(deadline, hello.io.shutdown()).await;
 }

@@ -85,7 +85,10 @@ impl Connection {
         mut read: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
         while self.reading.is_slow() {
-            ready!(self.reading.poll_rest(cx, look));
+            if self.reading.poll_rest(cx, look).is_pending() {
+                self.stream.get_mut().leave_alone();
+                return Poll::Pending;
+            }
             // The next rest wakes us, if this look finds nothing.
             let found = read(self, &mut Context::from_waker(Waker::noop()));
             if found.is_ready() {

@@ -5,6 +5,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::*;
+use crate::socket::Tcp;
 
 async fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -29,8 +30,8 @@ async fn rig(early_from_client: &[u8], early_from_app: &[u8]) -> Rig {
     let (from_client, from_app) = (early_from_client.to_vec(), early_from_app.to_vec());
     let carried = Arc::clone(&tunnel);
     let task = tokio::spawn(async move {
-        let client = Side { socket: Socket::Plain(client_side), early: from_client };
-        carried.carry(client, Side { socket: Socket::Plain(app_side), early: from_app }).await.0
+        let client = Side { socket: Socket::Plain(Tcp::new(client_side)), early: from_client };
+        carried.carry(client, Side { socket: Socket::Plain(Tcp::new(app_side)), early: from_app }).await.0
     });
     Rig { client, app, tunnel, task }
 }
