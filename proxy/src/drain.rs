@@ -7,6 +7,8 @@ pub mod steps;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -23,11 +25,11 @@ use crate::events::{About, Events};
 use crate::exchange::Exchange;
 use crate::live::Live;
 use crate::processes::Processes;
-use crate::processes::wire::{Report, Which};
+use crate::processes::wire::Report;
 use crate::share::Share;
 use crate::table::{App, Apps, Change, Instance};
 use crate::tunnel::{Tunnel, Tunnels, close_over, take_silent};
-use crate::vitals::{ClosedBy, InstanceVitals, lock};
+use crate::vitals::{ClosedBy, InstanceVitals, Which, lock};
 
 /// How often it is looked anew which tunnels there are, here and in the previous processes.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -42,7 +44,7 @@ pub struct Drains {
     processes: Arc<Processes>,
     events: Arc<Events>,
     share: Arc<Share>,
-    running: Mutex<Vec<Arc<Leaving>>>,
+    running: Mutex<HashMap<Which, Arc<Leaving>>>,
     /// Set once: another process drains now.
     retired: AtomicBool,
 }
@@ -108,23 +110,21 @@ impl Drains {
     }
 
     /// What is left of the time for the drain of an instance, if there is one.
-    pub fn left(&self, vitals: &Arc<InstanceVitals>) -> Option<Duration> {
-        lock(&self.running).iter().find(|leaving| Arc::ptr_eq(&leaving.vitals, vitals)).map(|leaving| leaving.left())
+    pub fn left(&self, of: &Which) -> Option<Duration> {
+        lock(&self.running).get(of).map(|leaving| leaving.left())
     }
 
     fn start(self: &Arc<Self>, vitals: Arc<InstanceVitals>, window: Duration) {
         let leaving = Arc::new(Leaving { of: Which::of(&vitals), vitals, deadline: Instant::now() + window });
-        let mut running = lock(&self.running);
-        if running.iter().any(|other| other.of == leaving.of) {
-            return;
-        }
-        running.push(Arc::clone(&leaving));
-        drop(running);
+        match lock(&self.running).entry(leaving.of.clone()) {
+            Entry::Occupied(_) => return,
+            Entry::Vacant(place) => place.insert(Arc::clone(&leaving)),
+        };
         let drains = Arc::clone(self);
         tokio::spawn(async move {
             let drained = drains.drain(&leaving).await;
             if !drains.retired.load(Relaxed) {
-                lock(&drains.running).retain(|other| !Arc::ptr_eq(other, &leaving));
+                lock(&drains.running).remove(&leaving.of);
             }
             if drained {
                 let (app, instance) = (leaving.of.app.clone(), leaving.of.instance.clone());
@@ -152,7 +152,7 @@ impl Drains {
             }
             if looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
                 self.processes.close(&leaving.of, 0, Duration::ZERO, Duration::ZERO).await;
-                open = self.tunnels.of(|vitals| std::ptr::eq(vitals, &*leaving.vitals));
+                open = self.tunnels.to(&leaving.of);
                 looked = Some(Instant::now());
             }
             open.retain(|tunnel| tunnel.is_open());

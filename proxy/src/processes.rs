@@ -24,11 +24,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use self::wire::{Carried, Counted, CountedAt, Done, Order, Report, Which};
+use self::wire::{Carried, Counted, CountedAt, Done, Order, Report};
 use crate::documents::Table;
 use crate::live::Live;
 use crate::table::Apps;
-use crate::vitals::lock;
+use crate::vitals::{Which, lock};
 
 const SUFFIX: &str = ".previous.";
 /// Processes of an edge at once, the current one counted. Beyond it the oldest has to go.
@@ -86,7 +86,7 @@ impl Processes {
     pub async fn find(self: &Arc<Self>) -> io::Result<Vec<Report>> {
         let (mut found, mut silent) = (Vec::new(), Vec::new());
         for path in sockets(&self.admin_socket)? {
-            match line::call::<Report>(&path, &Order::Report, &[], ANSWER_MAX).await {
+            match report_of(&path).await {
                 Ok(report) => found.push((path, report)),
                 Err(e) if is_gone(&e) => drop(std::fs::remove_file(&path)),
                 Err(e) => {
@@ -167,7 +167,7 @@ impl Processes {
         let mut held = Elsewhere { unsure: !*self.found.borrow(), ..Elsewhere::default() };
         for known in self.known() {
             held.unsure |= !known.answers();
-            for carried in lock(&known.report).carried.iter().filter(|carried| carried.of == *of) {
+            for carried in lock(&known.report).carried_of(of) {
                 held.tunnels += usize::try_from(carried.tunnels).unwrap_or(usize::MAX);
                 held.in_flight += carried.in_flight;
             }
@@ -183,7 +183,7 @@ impl Processes {
             let answer = line::call::<Carried>(&known.path, &order, &[], ANSWER_MAX).await;
             if let Ok(carried) = known.heard(answer) {
                 count = count.saturating_sub(before);
-                known.put(carried);
+                lock(&known.report).put(carried);
             }
         }
     }
@@ -237,7 +237,7 @@ impl Processes {
     }
 
     async fn ask_one(&self, known: &Arc<Known>) {
-        let answer = line::call::<Report>(&known.path, &Order::Report, &[], ANSWER_MAX).await;
+        let answer = report_of(&known.path).await;
         let gone = answer.as_ref().is_err_and(is_gone);
         if let Ok(report) = known.heard(answer) {
             let before = std::mem::replace(&mut *lock(&known.report), report.clone());
@@ -261,8 +261,8 @@ impl Processes {
         for CountedAt { of, counted } in &now.counted_at {
             let Some(app) = table.get(of.app.as_str()) else { continue };
             let Some(instance) = app.instances.iter().find(|instance| of.is(&instance.vitals)) else { continue };
-            let before = before.and_then(|before| before.counted_at.iter().find(|before| before.of == *of));
-            counted.add_since(before.map_or(&nothing, |before| &before.counted), &instance.vitals.books);
+            let before = before.and_then(|before| before.counted_of(of));
+            counted.add_since(before.unwrap_or(&nothing), &instance.vitals.books);
         }
     }
 
@@ -322,23 +322,17 @@ impl Known {
     }
 
     fn tunnels_of(&self, of: &Which) -> usize {
-        let report = lock(&self.report);
-        report.carried.iter().filter(|carried| carried.of == *of).map(|carried| carried.tunnels as usize).sum()
-    }
-
-    /// What is held of one instance, known anew.
-    fn put(&self, carried: Carried) {
-        let mut report = lock(&self.report);
-        report.carried.retain(|other| other.of != carried.of);
-        if carried.tunnels + carried.in_flight > 0 {
-            report.carried.push(carried);
-        }
+        lock(&self.report).carried_of(of).iter().map(|carried| carried.tunnels as usize).sum()
     }
 }
 
 /// The process that listens at a previous one's socket; 0 if its name does not say.
 fn pid_of(path: &Path) -> u32 {
     path.to_str().and_then(|path| path.rsplit('.').next()?.parse().ok()).unwrap_or(0)
+}
+
+async fn report_of(path: &Path) -> io::Result<Report> {
+    line::call::<Report>(path, &Order::Report, &[], ANSWER_MAX).await.map(Report::sorted)
 }
 
 async fn change(path: &Path, whole: bool, body: &[u8]) -> io::Result<()> {

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::documents::Table;
 use crate::table::shards::Shards;
-use crate::vitals::{AppVitals, InstanceVitals};
+use crate::vitals::{AppVitals, InstanceVitals, Which};
 
 /// An app, ready to be routed to.
 #[derive(Debug)]
@@ -304,6 +304,13 @@ impl App {
     /// Whether this instance, at this address, is still part of the app.
     pub fn has(&self, vitals: &Arc<InstanceVitals>) -> bool {
         self.instances.iter().any(|instance| Arc::ptr_eq(&instance.vitals, vitals))
+    }
+
+    /// All that counts something of an instance at its address: it may have left the app and come back.
+    pub fn vitals_of<'a>(&'a self, of: &'a Which) -> impl Iterator<Item = Arc<InstanceVitals>> + 'a {
+        let departed = self.vitals.departed().into_iter().map(|(_, vitals)| vitals);
+        let all = self.instances.iter().map(|instance| Arc::clone(&instance.vitals)).chain(departed);
+        all.filter(|vitals| of.is(vitals))
     }
 
     /// Whether one release is taking over from another: some instances come or go, and none serves.

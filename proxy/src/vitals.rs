@@ -4,6 +4,7 @@
 //! tunnel holds them.
 
 mod books;
+mod which;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -16,6 +17,7 @@ use karman_contract::status::Health;
 use tokio::sync::Notify;
 
 pub use self::books::Books;
+pub use self::which::Which;
 use crate::admission::Admission;
 use crate::clock;
 use crate::health::RunningCheck;

@@ -26,7 +26,7 @@ use crate::documents::{Held, Table, name_of};
 use crate::events::About;
 use crate::http_server::{Body, Call, Reply};
 use crate::table::{App, Change};
-use crate::vitals::{AppVitals, Books, ClosedBy};
+use crate::vitals::{AppVitals, Books, ClosedBy, Which};
 
 /// Apps or certificates on one page of their list; a caller may ask for fewer.
 const PAGE_ITEMS_MAX: usize = 1_000;
@@ -265,7 +265,7 @@ impl Admin {
             .chain(departed.iter().map(|(id, vitals)| (id, vitals)))
         {
             let (tunnels, in_flight) = (vitals.tunnels.load(Relaxed), vitals.in_flight.load(Relaxed));
-            let oldest = self.edge.tunnels.oldest_of(|instance| std::ptr::eq(instance, &**vitals)).map(|age| age.as_secs());
+            let oldest = self.edge.tunnels.oldest_to(&Which::of(vitals)).map(|age| age.as_secs());
             add(id, vitals.health(), tunnels.into(), in_flight.into(), oldest, Some(&vitals.books));
         }
         let others = self.edge.processes.reports();

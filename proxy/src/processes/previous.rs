@@ -18,13 +18,13 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::line;
-use super::wire::{Answer, Carried, Counted, CountedAt, Done, Order, Report, Which};
+use super::wire::{Answer, Carried, Counted, CountedAt, Done, Order, Report};
 use crate::admin::{self, Admin};
 use crate::clock;
 use crate::documents::Table;
 use crate::table::Apps;
 use crate::tunnel::{close_over, take_silent};
-use crate::vitals::{AppVitals, ClosedBy, InstanceVitals};
+use crate::vitals::{AppVitals, ClosedBy, InstanceVitals, Which};
 
 /// How long an order may take to come.
 const ORDER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -191,13 +191,14 @@ impl Previous {
 
     fn close(&self, of: Which, count: usize, spread: Duration, within: Duration) -> Carried {
         let tunnels = &self.admin.edge.tunnels;
-        let mut open = tunnels.of(|instance| of.is(instance));
+        let mut open = tunnels.to(&of);
+        open.retain(|tunnel| tunnel.is_open());
         let silent = take_silent(&mut open, count);
         // Not waited for: whoever ordered it decides meanwhile what comes next.
         tokio::spawn(close_over(silent, spread, within, ClosedBy::Drain));
         let (left, in_flight) = held(&self.admin, &of);
-        let oldest = tunnels.oldest_of(|instance| of.is(instance));
-        Carried { of, tunnels: left, in_flight, left_ms: None, oldest_ms: oldest.map(super::millis) }
+        let oldest_ms = tunnels.oldest_to(&of).map(super::millis);
+        Carried { of, tunnels: left, in_flight, left_ms: None, oldest_ms }
     }
 
     fn report(&self) -> Report {
@@ -205,9 +206,9 @@ impl Previous {
         let mut carried: Vec<Carried> = Vec::new();
         for vitals in busy(&self.admin) {
             let of = Which::of(&vitals);
-            let left = edge.drains.left(&vitals);
+            let left = edge.drains.left(&of);
             let (tunnels, in_flight) = (vitals.tunnels.load(Relaxed).into(), vitals.in_flight.load(Relaxed).into());
-            let oldest = edge.tunnels.oldest_of(|instance| std::ptr::eq(instance, &*vitals));
+            let oldest = edge.tunnels.oldest_to(&of);
             let (left_ms, oldest_ms) = (left.map(super::millis), oldest.map(super::millis));
             carried.push(Carried { of, tunnels, in_flight, left_ms, oldest_ms });
         }
@@ -235,13 +236,10 @@ async fn reply(stream: BufReader<UnixStream>, answer: Answer<impl Serialize>) ->
 
 /// The tunnels and requests of an instance, whichever of its vitals count them.
 fn held(admin: &Admin, of: &Which) -> (u64, u64) {
-    let mut vitals = Vec::new();
-    vitals.extend(admin.edge.tunnels.all().iter().map(|tunnel| Arc::clone(&tunnel.instance)));
+    let mut vitals: Vec<_> = admin.edge.tunnels.to(of).iter().map(|tunnel| Arc::clone(&tunnel.instance)).collect();
     if let Some(app) = admin.edge.apps.pin().get(of.app.as_str()) {
-        vitals.extend(app.instances.iter().map(|instance| Arc::clone(&instance.vitals)));
-        vitals.extend(app.vitals.departed().into_iter().map(|(_, vitals)| vitals));
+        vitals.extend(app.vitals_of(of));
     }
-    vitals.retain(|vitals| of.is(vitals));
     each_once(&mut vitals);
     let sum = |of: fn(&InstanceVitals) -> &AtomicU32| vitals.iter().map(|vitals| u64::from(of(vitals).load(Relaxed))).sum();
     (sum(|vitals| &vitals.tunnels), sum(|vitals| &vitals.in_flight))

@@ -2,16 +2,19 @@
 //!
 //! They may be one release apart, so what is not known is passed over and what may be missing has a default.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use jiff::Timestamp;
 use karman_contract::document::Stamp;
-use karman_contract::name::{AppId, InstanceId};
+use karman_contract::name::AppId;
 use serde::{Deserialize, Serialize};
 
-use crate::vitals::{Books, ClosedBy, InstanceVitals};
+use crate::vitals::{Books, ClosedBy, Which};
 
 /// What the current process wants of a previous one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,24 +60,6 @@ pub enum Answer<A> {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Done {}
 
-/// An instance, the same in all processes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Which {
-    pub app: AppId,
-    pub instance: InstanceId,
-    pub address: SocketAddr,
-}
-
-impl Which {
-    pub fn of(vitals: &InstanceVitals) -> Self {
-        Self { app: vitals.app.clone(), instance: vitals.id.clone(), address: vitals.address }
-    }
-
-    pub fn is(&self, vitals: &InstanceVitals) -> bool {
-        (&self.app, &self.instance, self.address) == (&vitals.app, &vitals.id, vitals.address)
-    }
-}
-
 /// What a previous process carries.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -99,12 +84,42 @@ pub struct Report {
 }
 
 impl Report {
+    /// In the order of the instances, as it is kept: of thousands each is then found without a look at the others.
+    pub fn sorted(mut self) -> Self {
+        self.carried.sort_by(|a, b| a.of.cmp(&b.of));
+        self.counted_at.sort_by(|a, b| a.of.cmp(&b.of));
+        self
+    }
+
+    /// What is carried of an instance, of a report that is sorted.
+    pub fn carried_of(&self, of: &Which) -> &[Carried] {
+        self.carried.get(place(&self.carried, of, |carried| &carried.of)).unwrap_or_default()
+    }
+
+    /// What was counted of an instance, of a report that is sorted.
+    pub fn counted_of(&self, of: &Which) -> Option<&Counted> {
+        let found = self.counted_at.get(place(&self.counted_at, of, |counted| &counted.of))?;
+        found.first().map(|found| &found.counted)
+    }
+
+    /// Takes what is carried of one instance into a report that is sorted, in place of what was known of it.
+    pub fn put(&mut self, carried: Carried) {
+        let place = place(&self.carried, &carried.of, |carried| &carried.of);
+        let is_something = carried.tunnels + carried.in_flight > 0;
+        self.carried.splice(place, is_something.then_some(carried));
+    }
+
     /// What is known of a process that has not said anything yet: that it is there.
     pub fn of_silent(pid: u32) -> Self {
         let now = Timestamp::now();
         let (carried, counted, counted_at) = (Vec::new(), BTreeMap::new(), Vec::new());
         Self { pid, taken_over_at: now, closes_at: now, connections: 0, tunnels: 0, apps: None, carried, counted, counted_at }
     }
+}
+
+/// Where those of an instance stand.
+fn place<T>(sorted: &[T], of: &Which, which: impl Fn(&T) -> &Which) -> Range<usize> {
+    sorted.partition_point(|one| which(one) < of)..sorted.partition_point(|one| which(one) <= of)
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

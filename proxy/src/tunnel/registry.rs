@@ -1,18 +1,18 @@
 //! All open tunnels of the process: for their idle limits, and to end them at a pace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
 use karman_contract::name::AppId;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::Tunnel;
 use crate::clock;
-use crate::vitals::{ClosedBy, InstanceVitals};
+use crate::vitals::{ClosedBy, Which};
 
 /// How often idle tunnels are looked for: one timer for all of them.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -20,26 +20,25 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// The open tunnels.
 #[derive(Debug, Default)]
 pub struct Tunnels {
-    open: DashMap<u64, Arc<Tunnel>>,
-    next: AtomicU64,
+    /// By the instance that they lead to, for each is emptied by itself; then by where a tunnel stands in memory.
+    open: DashMap<Which, HashMap<usize, Arc<Tunnel>>>,
 }
 
 /// A tunnel's place among the open ones; it leaves when this is dropped.
 #[derive(Debug)]
 pub struct Place {
     tunnels: Arc<Tunnels>,
-    id: u64,
+    pub tunnel: Arc<Tunnel>,
 }
 
 impl Tunnels {
     pub fn enter(self: &Arc<Self>, tunnel: Arc<Tunnel>) -> Place {
-        let id = self.next.fetch_add(1, Relaxed);
-        self.open.insert(id, tunnel);
-        Place { tunnels: Arc::clone(self), id }
+        self.open.entry(Which::of(&tunnel.instance)).or_default().insert(address(&tunnel), Arc::clone(&tunnel));
+        Place { tunnels: Arc::clone(self), tunnel }
     }
 
     pub fn len(&self) -> usize {
-        self.open.len()
+        self.open.iter().map(|open| open.len()).sum()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -47,25 +46,28 @@ impl Tunnels {
     }
 
     pub fn all(&self) -> Vec<Arc<Tunnel>> {
-        self.open.iter().map(|tunnel| Arc::clone(tunnel.value())).collect()
+        let mut all = Vec::new();
+        for open in &self.open {
+            all.extend(open.values().cloned());
+        }
+        all
     }
 
-    /// The tunnels to an instance that are open and were not told to close.
-    pub fn of(&self, is_it: impl Fn(&InstanceVitals) -> bool) -> Vec<Arc<Tunnel>> {
-        let of_it = |tunnel: &Tunnel| tunnel.is_open() && is_it(&tunnel.instance);
-        self.open.iter().filter(|tunnel| of_it(tunnel)).map(|tunnel| Arc::clone(tunnel.value())).collect()
+    /// The tunnels to an instance, those too that were told to close. It costs as much as there are of these.
+    pub fn to(&self, instance: &Which) -> Vec<Arc<Tunnel>> {
+        self.open.get(instance).map(|open| open.values().cloned().collect()).unwrap_or_default()
     }
 
-    /// How long the oldest open tunnel to an instance has been open.
-    pub fn oldest_of(&self, is_it: impl Fn(&InstanceVitals) -> bool) -> Option<Duration> {
-        let opened = self.open.iter().filter(|tunnel| is_it(&tunnel.instance)).map(|tunnel| tunnel.opened_at()).min();
-        opened.map(|at| Duration::from_millis(clock::millis().saturating_sub(at)))
+    /// How long the oldest tunnel to an instance has been open.
+    pub fn oldest_to(&self, instance: &Which) -> Option<Duration> {
+        let opened = self.open.get(instance)?.values().map(|tunnel| tunnel.opened_at()).min()?;
+        Some(Duration::from_millis(clock::millis().saturating_sub(opened)))
     }
 
     /// All tunnels that were not told to close yet, those first that were opened first.
     pub fn oldest(&self) -> Vec<Arc<Tunnel>> {
-        let mut open: Vec<_> =
-            self.open.iter().filter(|tunnel| tunnel.is_open()).map(|tunnel| Arc::clone(tunnel.value())).collect();
+        let mut open = self.all();
+        open.retain(|tunnel| tunnel.is_open());
         open.sort_by_key(|tunnel| tunnel.opened_at());
         open
     }
@@ -76,9 +78,11 @@ impl Tunnels {
         loop {
             tick.tick().await;
             let now = clock::millis();
-            for tunnel in &self.open {
-                if let Some(by) = tunnel.is_over(now) {
-                    tunnel.close(by, Duration::ZERO);
+            for open in &self.open {
+                for tunnel in open.values() {
+                    if let Some(by) = tunnel.is_over(now) {
+                        tunnel.close(by, Duration::ZERO);
+                    }
                 }
             }
         }
@@ -103,6 +107,10 @@ impl Tunnels {
         }
         closing.join_all().await;
     }
+}
+
+fn address(tunnel: &Arc<Tunnel>) -> usize {
+    Arc::as_ptr(tunnel).addr()
 }
 
 fn in_no_order(mut tunnels: Vec<Arc<Tunnel>>) -> Vec<Arc<Tunnel>> {
@@ -135,6 +143,11 @@ pub fn take_silent(open: &mut Vec<Arc<Tunnel>>, count: usize) -> Vec<Arc<Tunnel>
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.tunnels.open.remove(&self.id);
+        if let Entry::Occupied(mut open) = self.tunnels.open.entry(Which::of(&self.tunnel.instance)) {
+            open.get_mut().remove(&address(&self.tunnel));
+            if open.get().is_empty() {
+                open.remove();
+            }
+        }
     }
 }
