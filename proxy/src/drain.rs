@@ -122,9 +122,9 @@ impl Drains {
         };
         let drains = Arc::clone(self);
         tokio::spawn(async move {
-            let drained = drains.drain(&leaving).await;
-            if !drains.retired.load(Relaxed) {
-                lock(&drains.running).remove(&leaving.of);
+            let mut drained = drains.drain(&leaving).await;
+            while !drains.ends(&leaving, drained) {
+                drained = drains.drain(&leaving).await;
             }
             if drained {
                 let (app, instance) = (leaving.of.app.clone(), leaving.of.instance.clone());
@@ -132,6 +132,21 @@ impl Drains {
                 drains.events.tell(EventKind::InstanceDrained, about);
             }
         });
+    }
+
+    /// Takes a drain off the list, unless its instance was sent away again since it was found to stay: whoever did
+    /// that found the drain there, and started none.
+    fn ends(&self, leaving: &Leaving, drained: bool) -> bool {
+        let mut running = lock(&self.running);
+        // Then the list stays as it is: the process that drains now asks for it.
+        let is_retired = self.retired.load(Relaxed);
+        if !is_retired && !drained && !stays(self.apps.pin().get(leaving.of.app.as_str()).map(Arc::as_ref), &leaving.of) {
+            return false;
+        }
+        if !is_retired {
+            running.remove(&leaving.of);
+        }
+        true
     }
 
     /// Whether it was emptied; not if it was taken back, or another process empties it now.
@@ -157,7 +172,7 @@ impl Drains {
             }
             open.retain(|tunnel| tunnel.is_open());
             let elsewhere = self.processes.hold(&leaving.of);
-            if leaving.vitals.idle() && elsewhere.is_nothing() {
+            if leaving.vitals.idle() && elsewhere.is_nothing() && self.is_idle(app, &leaving.of) {
                 return true;
             }
             let one_takes = app.map_or(0.0, |app| self.share.of(app.wire.limits.sockets_per_second));
@@ -172,6 +187,12 @@ impl Drains {
             }
             close_over(silent, SPREAD, leaving.left(), ClosedBy::Drain).await;
         }
+    }
+
+    /// Whether nothing is left of an instance, whichever of its vitals count it: it may have been away and back before.
+    fn is_idle(&self, app: Option<&Arc<App>>, of: &Which) -> bool {
+        app.is_none_or(|app| app.vitals_of(of).all(|vitals| vitals.idle()))
+            && self.tunnels.to(of).iter().all(|tunnel| tunnel.instance.idle())
     }
 }
 

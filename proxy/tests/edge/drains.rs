@@ -104,3 +104,19 @@ async fn while_nobody_takes_them_sockets_stay_and_an_instance_can_be_taken_back(
     assert_eq!(edge.instance("a").await["tunnels"], 10);
     drop(sockets);
 }
+
+#[tokio::test]
+async fn an_instance_that_was_away_and_back_is_emptied_of_its_first_sockets_too() {
+    let (edge, a, b) = (Edge::start().await, App::start("a"), App::start("b"));
+    let ready = format!(r#""a":{{"address":"{}"}}"#, a.address);
+    put(&edge, &ready).await;
+    let mut sockets = sockets(&edge, 10).await;
+    // Nobody takes them meanwhile, so they stay.
+    put(&edge, "").await;
+    put(&edge, &ready).await;
+    sockets.push(edge.socket_at("/websocket", &[]).await.unwrap());
+    assert_eq!(edge.instance("a").await["tunnels"], 11);
+    put(&edge, &format!(r#""a":{{"address":"{}","state":"draining"}},"b":{{"address":"{}"}}"#, a.address, b.address)).await;
+    ends(sockets, Instant::now()).await;
+    until("the instance is drained", async || edge.instance("a").await["drained"] == true).await;
+}
