@@ -1,3 +1,5 @@
+//! What the event loop hears of a socket that rests.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::Wake;
