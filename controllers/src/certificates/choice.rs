@@ -26,14 +26,16 @@ struct Sickness {
 }
 
 impl Health {
-    /// Notes how an exchange with a CA went.
-    pub fn note(&mut self, ca: &str, trouble: Option<&Trouble>, now: Timestamp) {
+    /// Notes how a piece of work went that may have had to do with a CA; whether that answered anything.
+    pub fn note(&mut self, ca: &str, trouble: Option<&Trouble>, answered: bool, now: Timestamp) {
         match trouble {
             Some(trouble) if trouble.of_the_ca => {
                 let sickness = self.by_ca.entry(ca.to_owned()).or_insert(Sickness { since: now, until: None });
                 sickness.until = trouble.wait.map(|wait| now + wait);
             }
-            _ => drop(self.by_ca.remove(ca)),
+            _ if answered => drop(self.by_ca.remove(ca)),
+            // What we did by ourselves tells nothing of it.
+            _ => {}
         }
     }
 

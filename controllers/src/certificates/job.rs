@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::accounts::Accounts;
+use super::acme::http::noting_answers;
 use super::acme::{Client, renewal_id};
 use super::choice::Health;
 use super::entry::{CertificateFile, OrderedAs, Source, place_of_key};
@@ -91,8 +92,8 @@ impl Office {
         let known = job.accounts.get(&ca.name);
         let mut repeats = 0;
         let client = loop {
-            let client = self.accounts.client(ca, &job.settings.contact, known, job.settings.propagation).await;
-            match self.noted(ca, client) {
+            let client = self.accounts.client(ca, &job.settings.contact, known, job.settings.propagation);
+            match self.noted(ca, client).await {
                 Err(trouble) if trouble.remedy == Remedy::Repeat && repeats < REPEATS_MAX => repeats += 1,
                 client => break client?,
             }
@@ -108,7 +109,7 @@ impl Office {
             open: None,
         };
         loop {
-            let step = self.noted(ca, bench.step(order).await);
+            let step = self.noted(ca, bench.step(order)).await;
             match step {
                 Ok(Step::Save) => self.save(&job.id, order).await?,
                 Ok(Step::SaveAndPublish) => {
@@ -137,10 +138,11 @@ impl Office {
         health.choose(&job.settings, present, &job.need.name, caa, Timestamp::now())
     }
 
-    /// Remembers how the CA is.
-    fn noted<T>(&self, ca: &AcmeCa, result: Result<T, Trouble>) -> Result<T, Trouble> {
+    /// Does a piece of work, and remembers how the CA is by that.
+    async fn noted<T>(&self, ca: &AcmeCa, work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+        let (result, answered) = noting_answers(work).await;
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-        health.note(&ca.name, result.as_ref().err(), Timestamp::now());
+        health.note(&ca.name, result.as_ref().err(), answered, Timestamp::now());
         result
     }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod budgets;
+mod choices;
 mod needs;
 mod orders;
 mod pairs;

@@ -37,6 +37,17 @@ const RENEWALS_AGAIN_SECONDS: &str = "21600";
 tokio::task_local! {
     /// What the last answer of this task's exchange said under `Retry-After`.
     static RETRY: Cell<Option<SignedDuration>>;
+    /// Whether any answer came in this piece of the task's work.
+    static ANSWERED: Cell<bool>;
+}
+
+/// Does a piece of work, and says with its result whether a CA answered anything meanwhile.
+pub async fn noting_answers<T>(work: impl Future<Output = T>) -> (T, bool) {
+    let noting = async {
+        let result = work.await;
+        (result, ANSWERED.with(Cell::get))
+    };
+    ANSWERED.scope(Cell::new(false), noting).await
 }
 
 /// Runs an exchange with a CA, and says with its result how long the last answer asked to be left alone.
@@ -107,8 +118,9 @@ impl HttpClient for Https {
                 Err(_) => return Err(other(format!("{uri}: no answer within {} s", ANSWER_WITHIN.as_secs()))),
             };
             let retry = retry_after(&parts.headers, Timestamp::now());
-            // Outside of `noting_retry_after` nobody wants to know.
+            // Outside of `noting_retry_after` and `noting_answers` nobody wants to know.
             let _ = RETRY.try_with(|cell| cell.set(retry));
+            let _ = ANSWERED.try_with(|cell| cell.set(true));
             let is_json =
                 parts.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.to_str().is_ok_and(|kind| kind.contains("json")));
             if !is_json && (parts.status.is_client_error() || parts.status.is_server_error()) {
