@@ -1,10 +1,10 @@
 //! Our accounts at the CAs: opened when first needed, kept in the store, taken up again after a restart.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
@@ -20,7 +20,8 @@ pub struct Accounts {
     store: Arc<dyn Store>,
     lease: Arc<Lease>,
     sealing: Arc<Sealing>,
-    open: Mutex<BTreeMap<String, Open>>,
+    /// By the CA's name. Whoever works on an account has it alone; no CA waits for another.
+    open: std::sync::Mutex<BTreeMap<String, Arc<Mutex<Option<Open>>>>>,
 }
 
 struct Open {
@@ -30,7 +31,12 @@ struct Open {
 
 impl Accounts {
     pub fn new(store: Arc<dyn Store>, lease: Arc<Lease>, sealing: Arc<Sealing>) -> Self {
-        Self { store, lease, sealing, open: Mutex::default() }
+        Self { store, lease, sealing, open: std::sync::Mutex::default() }
+    }
+
+    async fn of(&self, ca: &AcmeCa) -> OwnedMutexGuard<Option<Open>> {
+        let own = Arc::clone(self.open.lock().unwrap_or_else(PoisonError::into_inner).entry(ca.name.clone()).or_default());
+        own.lock_owned().await
     }
 
     /// The client for a CA. `known` is the account in the store, if there is one.
@@ -43,8 +49,8 @@ impl Accounts {
         known: Option<&AccountFile>,
         propagation: Duration,
     ) -> Result<Client, Trouble> {
-        let mut open = self.open.lock().await;
-        if let Some(open) = open.get(&ca.name).filter(|open| open.directory == ca.directory) {
+        let mut open = self.of(ca).await;
+        if let Some(open) = open.as_ref().filter(|open| open.directory == ca.directory) {
             return Ok(open.client.clone());
         }
         let client = match known.filter(|known| known.directory == ca.directory) {
@@ -66,15 +72,15 @@ impl Accounts {
                 client
             }
         };
-        open.insert(ca.name.clone(), Open { directory: ca.directory.clone(), client: client.clone() });
+        *open = Some(Open { directory: ca.directory.clone(), client: client.clone() });
         Ok(client)
     }
 
     /// Opens the account again that a CA has lost, with its old key.
     pub async fn open_again(&self, ca: &AcmeCa, contact: &[String], known: &AccountFile, lost: &Client) -> Result<(), Trouble> {
-        let mut open = self.open.lock().await;
+        let mut open = self.of(ca).await;
         // Somebody else may have found it lost too.
-        if open.get(&ca.name).is_some_and(|open| open.client.id() != lost.id()) {
+        if open.as_ref().is_some_and(|open| open.client.id() != lost.id()) {
             return Ok(());
         }
         warn!("{} does not know our account any more; another is opened with the same key", ca.name);
@@ -87,13 +93,13 @@ impl Accounts {
         let mut file = AccountFile::new(&ca.name, &ca.directory, client.thumbprint(), &credentials, &self.sealing)?;
         file.remember(&known.thumbprints);
         self.save(ca, &file).await?;
-        open.insert(ca.name.clone(), Open { directory: ca.directory.clone(), client });
+        *open = Some(Open { directory: ca.directory.clone(), client });
         Ok(())
     }
 
     /// Gives an account another key. Edges answer for both keys from now on: a CA may still look at the old one's proof.
     pub async fn roll_over(&self, ca: &AcmeCa, known: &AccountFile) -> Result<AccountFile, Trouble> {
-        let mut open = self.open.lock().await;
+        let mut open = self.of(ca).await;
         let old = known.open(&ca.name, &self.sealing).map_err(|error| Trouble::passing(error.to_string()))?;
         let mut client = Client::resume(ca, &old).await?;
         let credentials = client.roll_over().await?;
@@ -101,7 +107,7 @@ impl Accounts {
         file.remember(&known.thumbprints);
         self.save(ca, &file).await?;
         info!("the account at {} has another key", ca.name);
-        open.insert(ca.name.clone(), Open { directory: ca.directory.clone(), client });
+        *open = Some(Open { directory: ca.directory.clone(), client });
         Ok(file)
     }
 

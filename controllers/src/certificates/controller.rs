@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::accounts::Accounts;
+use super::backoff;
 use super::budget::{Budget, Limits, Spent};
 use super::job::{Job, Office};
 use super::local::LocalCa;
@@ -66,13 +67,21 @@ struct Controller {
     jobs: JoinSet<Result<(), StoreError>>,
     /// By the task's id.
     busy: BTreeMap<tokio::task::Id, String>,
+    /// The accounts that did not get another key: how often, and when that is tried again.
+    unrolled: BTreeMap<String, (u32, Timestamp)>,
 }
 
 impl Controller {
     fn new(store: Arc<dyn Store>, lease: Arc<Lease>, sealing: Arc<Sealing>) -> Self {
         let accounts = Accounts::new(Arc::clone(&store), Arc::clone(&lease), Arc::clone(&sealing));
         let office = Office { store, lease, sealing, accounts, health: std::sync::Mutex::default() };
-        Self { office: Arc::new(office), view: View::default(), jobs: JoinSet::new(), busy: BTreeMap::new() }
+        Self {
+            office: Arc::new(office),
+            view: View::default(),
+            jobs: JoinSet::new(),
+            busy: BTreeMap::new(),
+            unrolled: BTreeMap::new(),
+        }
     }
 
     /// Works until the lease is lost.
@@ -139,7 +148,7 @@ impl Controller {
         let now = Timestamp::now();
         let settings = Arc::new(self.view.settings());
         let local = self.local_ca(&settings).await?;
-        self.roll_over(&settings).await;
+        self.roll_over(&settings, now).await;
         let needs = self.view.needs(&settings);
         let known = Known::new(&needs, &self.view.certificates, &self.view.orders, now);
         self.clear(&known).await?;
@@ -148,7 +157,7 @@ impl Controller {
             budget = Budget::new(ca.limits, known.spent(&ca.name), now);
         }
 
-        let mut next = now + PASS_EVERY;
+        let mut next = self.unrolled.values().map(|(_, until)| *until).fold(now + PASS_EVERY, Timestamp::min);
         let mut work = Vec::new();
         for (id, need) in &needs {
             match known.task(id, need, &budget) {
@@ -274,15 +283,25 @@ impl Controller {
     }
 
     /// Gives another key to the accounts whose operator asked for one, once nothing is under way.
-    async fn roll_over(&mut self, settings: &Settings) {
+    async fn roll_over(&mut self, settings: &Settings, now: Timestamp) {
+        self.unrolled.retain(|ca, _| self.view.accounts.get(ca).is_some_and(|file| file.rotate));
         if !self.jobs.is_empty() {
             return;
         }
         for ca in acme_cas(settings) {
             let Some(file) = self.view.accounts.get(&ca.name).filter(|file| file.rotate) else { continue };
+            let (failures, until) = self.unrolled.get(&ca.name).copied().unwrap_or((0, now));
+            if until > now {
+                continue;
+            }
             match self.office.accounts.roll_over(ca, file).await {
                 Ok(file) => drop(self.view.accounts.insert(ca.name.clone(), file)),
-                Err(trouble) => warn!("the account at {} keeps its key: {trouble}", ca.name),
+                Err(trouble) => {
+                    let failures = failures.saturating_add(1);
+                    let until = backoff::retry_at(failures, true, trouble.wait, now, fastrand::f64());
+                    warn!("the account at {} keeps its key until {until} at least: {trouble}", ca.name);
+                    self.unrolled.insert(ca.name.clone(), (failures, until));
+                }
             }
         }
     }

@@ -1,13 +1,15 @@
 //! What pebble 2.4 does not do: renewal windows, limits with a wait, renewals that were seen already.
 
+use std::net::SocketAddr;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::https::{Identity, root_file};
+use super::https::{HttpsServer, Identity, root_file};
 use super::pebble::own_address;
 use super::platform::Platform;
 use super::scripted::{Refusal, ScriptedCa};
-use crate::program::wait_until;
+use crate::program::{PATIENCE, karman, wait_until};
 
 const HOST: &str = "127-0-0-1.sslip.example";
 
@@ -143,4 +145,48 @@ fn a_ca_that_takes_no_orders_for_hours_is_passed_over() {
     assert_eq!((ca.ledger().replaces.len(), other.ledger().replaces.len()), (1, 1));
     let entry: Value = platform.entry(&format!("certificates/{HOST}")).unwrap();
     assert_eq!(entry["ca"], "second");
+}
+
+#[test]
+fn a_ca_that_does_not_answer_holds_up_no_order_at_another() {
+    let mut platform = Platform::new();
+    let identity = Identity::for_address(own_address(0));
+    root_file(&identity, platform.dir());
+    let (asked, is_asked) = std::sync::mpsc::channel();
+    let silent = HttpsServer::start(own_address(14000), &identity, move |_| {
+        asked.send(()).unwrap();
+        std::future::pending()
+    });
+    let other = ScriptedCa::start(own_address(14001), &identity);
+    let resolver = platform.resolver(own_address(8053));
+    let settings = |name: &str, address: SocketAddr| {
+        let ca = json!({"name": name, "directory": format!("https://{address}/dir"), "root": "ca-root.pem"});
+        json!({"cas": [ca], "resolvers": [resolver], "propagation_seconds": 0})
+    };
+    platform.settings(&settings("silent", silent.address));
+    platform.app("one", &[HOST]);
+    platform.start();
+    is_asked.recv_timeout(PATIENCE).expect("the silent CA is asked");
+    platform.settings(&settings("other", other.address));
+    platform.app("two", &["127-0-0-2.sslip.example"]);
+    platform.certified("127-0-0-2.sslip.example");
+    let order = platform.entry(&format!("orders/{HOST}")).unwrap_or_default();
+    assert_eq!(order["trouble"], Value::Null, "the first one waits for its answer still");
+}
+
+#[test]
+fn an_account_that_gets_no_other_key_is_not_tried_at_every_change() {
+    let Scene { mut platform, ca: _ca, other: _other } = scene();
+    platform.start();
+    platform.certified(HOST);
+    // The CA of the test changes no keys.
+    let rotated = karman(platform.dir(), &["keys", "rotate", "first", "--store", "data"]);
+    assert_eq!(rotated.code, 0, "{rotated:?}");
+    wait_until("it is tried", || platform.said().contains("keeps its key"));
+    for number in 2..5 {
+        let host = format!("127-0-0-{number}.sslip.example");
+        platform.app(&format!("app-{number}"), &[&host]);
+        platform.certified(&host);
+    }
+    assert_eq!(platform.said().matches("keeps its key").count(), 1, "{}", platform.said());
 }
