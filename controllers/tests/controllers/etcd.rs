@@ -78,6 +78,11 @@ impl Etcd {
         self.members[n].program.as_ref().expect("it runs").pid()
     }
 
+    /// Where a member is asked.
+    pub(crate) fn address(&self, n: usize) -> String {
+        format!("{}:2379", self.members[n].address)
+    }
+
     /// Loses the data of a member that does not run.
     pub(crate) fn forget_data(&self, n: usize) {
         fs::remove_dir_all(self.data(n)).unwrap();

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use karman::store::etcd::lease::TTL;
-use karman::store::{Author, Expect, Key, Lease, Leased, Place, Store, StoreError, Transaction};
+use karman::store::{Author, Expect, Key, Kind, Lease, Leased, Place, Store, StoreError, Transaction};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -350,6 +350,30 @@ async fn who_stands_by_for_the_records_outlives_an_etcd_that_is_gone_for_a_while
     // Who had it gives it back, or it runs out.
     drop(first);
     second.wait_for("this one keeps the records");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_etcd_that_is_gone_is_asked_more_and_more_seldom() {
+    let mut etcd = Etcd::start();
+    let store = etcd.url().parse::<Place>().unwrap().open().await.unwrap();
+    let mut follow = store.follow(&[Kind::App]).await.unwrap();
+    follow.next().await.unwrap();
+    etcd.kill_member(0);
+    let address = etcd.address(0);
+    let asked = std::thread::spawn(move || {
+        let mut silent = TcpListener::bind(&address);
+        wait_until("its address is free", || {
+            silent = TcpListener::bind(&address);
+            silent.is_ok()
+        });
+        // A pass asks four times, 100 ms apart: ten of them, whose pauses double up to 2 s.
+        let silent = silent.unwrap();
+        let since = Instant::now();
+        (0..40).for_each(|_| drop(silent.accept().unwrap()));
+        since.elapsed()
+    });
+    let asked = tokio::task::spawn_blocking(move || asked.join().unwrap()).await.unwrap();
+    assert!(asked > Duration::from_secs(6), "asked 40 times within {asked:?}");
 }
 
 #[test]

@@ -32,10 +32,7 @@ pub(super) async fn feed(store: Etcd, kinds: Vec<Kind>, feed: Feed) {
         };
         let error = match error {
             Some(error) => error,
-            None => {
-                again = AGAIN_MIN;
-                watch(&store, &kinds, &feed, &mut place).await
-            }
+            None => watch(&store, &kinds, &feed, &mut place, || again = AGAIN_MIN).await,
         };
         feed.trouble(error);
         // Followers of many edges shall not come back in step.
@@ -53,7 +50,8 @@ async fn read_all(store: &Etcd, kinds: &[Kind], feed: &Feed, place: &mut Option<
 }
 
 /// Watches until that fails. Where changes may have been missed there is no place any more.
-async fn watch(store: &Etcd, kinds: &[Kind], feed: &Feed, place: &mut Option<Place>) -> StoreError {
+/// `heard`: is called when the watch told something.
+async fn watch(store: &Etcd, kinds: &[Kind], feed: &Feed, place: &mut Option<Place>, mut heard: impl FnMut()) -> StoreError {
     let Some(from) = *place else { return StoreError::Unreachable("nothing was read yet".to_owned()) };
     match store.cluster().await {
         Ok(now) if now.cluster == from.cluster && now.revision >= from.revision => {}
@@ -80,6 +78,7 @@ async fn watch(store: &Etcd, kinds: &[Kind], feed: &Feed, place: &mut Option<Pla
                 return StoreError::Unreachable(format!("the watch was cancelled: {}", answer.cancel_reason()));
             }
             Ok(Some(answer)) => {
+                heard();
                 if let Some(revision) = tell(store, kinds, feed, &answer) {
                     *place = Some(Place { revision, ..from });
                 }
