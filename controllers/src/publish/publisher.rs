@@ -31,6 +31,8 @@ pub struct Publisher {
     store: Arc<dyn Store>,
     intake: Intake,
     secrets: Secrets,
+    /// What was said of mistakes in them: what cannot be opened is tried anew with every change.
+    told: Vec<String>,
     ledger: Shared,
     posts: Vec<Post>,
     forwards: Vec<Forward>,
@@ -59,6 +61,7 @@ impl Publisher {
             store,
             intake,
             secrets: Secrets::new(options.key_file.clone()),
+            told: Vec::new(),
             ledger,
             posts: Vec::new(),
             forwards: Vec::new(),
@@ -177,9 +180,9 @@ impl Publisher {
 
     async fn wanted(&mut self) -> Wanted {
         let secrets = self.secrets.open(self.intake.catalog());
-        for mistake in &secrets.mistakes {
-            warn!("{mistake}");
-        }
+        let mistakes: Vec<_> = secrets.mistakes.iter().map(ToString::to_string).collect();
+        mistakes.iter().filter(|mistake| !self.told.contains(mistake)).for_each(|mistake| warn!("{mistake}"));
+        self.told = mistakes;
         Wanted::new(self.intake.catalog(), secrets, self.ledger.stamp().await)
     }
 }

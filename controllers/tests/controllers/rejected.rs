@@ -145,3 +145,22 @@ fn certificates_that_a_store_may_have_lost_are_kept_until_a_word() {
     assert!(edge.stamp("certificates").0 > epoch);
     assert_eq!(held(&edge), Value::Null);
 }
+
+#[test]
+fn a_certificate_that_cannot_be_opened_is_told_of_once() {
+    let mut edge = Edge::with(&[("apps/a.yaml", "hosts: [a.test]\n")]);
+    assert_eq!(edge.karman(&["keys", "rotate", "cookie"]).code, 0);
+    let pair = pair("a.test");
+    write_certificate(&edge, "a.test", &pair.cert.pem(), &pair.signing_key.serialize_pem());
+    // A sealed key opens at its own place only.
+    fs::rename(edge.path("certificates/a.test.json"), edge.path("certificates/b.test.json")).unwrap();
+    edge.start_proxy();
+    edge.start_publisher();
+    edge.publisher().wait_for("certificates/b.test");
+    for seconds in 2..5 {
+        edge.write("apps/a.yaml", &format!("hosts: [a.test]\nwarm_seconds: {seconds}\n"));
+        edge.wait_for_app("a", "/warm_seconds", seconds);
+    }
+    let said = edge.publisher().said();
+    assert_eq!(said.matches("certificates/b.test").count(), 1, "{said}");
+}
