@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::net::UnixStream;
-use tokio::process::Command;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 
 use super::target::Target;
+use crate::up::child::Child;
 
 /// How long ssh may take to be there, when somebody waits for it.
 const UP_WITHIN: Duration = Duration::from_secs(10);
@@ -68,8 +68,8 @@ async fn keep(arguments: Vec<OsString>, socket: PathBuf, target: String) {
 
 /// Runs ssh to its end, which is ours at the latest, also that of a kill -9.
 async fn ssh(arguments: &[OsString]) -> io::Result<ExitStatus> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.args(["child", "--parent", &std::process::id().to_string(), "--", "ssh"]).args(arguments);
+    let mut command = Child::command();
+    command.arg("ssh").args(arguments);
     command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true).status().await
 }
 

@@ -28,7 +28,17 @@ pub struct Child {
     command: Vec<OsString>,
 }
 
+/// This program itself, also where an upgrade has put another in its place.
+const OURSELVES: &str = "/proc/self/exe";
+
 impl Child {
+    /// A command line that becomes the one that is added to it, and ends when this process does.
+    pub fn command() -> Command {
+        let mut command = Command::new(OURSELVES);
+        command.args(["child", "--parent", &std::process::id().to_string(), "--"]);
+        command
+    }
+
     /// Asks the kernel to be told when the parent dies, even of a kill -9, and becomes the command.
     pub fn become_it(self) -> Failure {
         if let Err(error) = set_parent_process_death_signal(Some(Signal::TERM)) {
@@ -140,8 +150,7 @@ async fn keep(service: Service, news: mpsc::Sender<News>, mut stopped: watch::Re
 
 impl Service {
     fn spawn(&self) -> io::Result<process::Child> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.arg("child").arg("--parent").arg(std::process::id().to_string()).arg("--");
+        let mut command = Child::command();
         command.arg(&self.program).args(&self.arguments).current_dir(&self.dir);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         if let Some(log) = &self.log {
