@@ -67,7 +67,7 @@ impl Intake {
                     self.remember(&looked);
                     if all {
                         self.revision = revision;
-                        looked.extend(self.gone(&looked));
+                        looked.extend(gone(&self.catalog, &looked));
                     }
                     return Ok(self.update(looked));
                 }
@@ -95,12 +95,6 @@ impl Intake {
         }
     }
 
-    /// What the catalog knows and the store has no more, by what was found in all of it.
-    fn gone(&self, found: &[(Key, Found)]) -> Vec<(Key, Found)> {
-        let is_there = |key: &&Key| found.binary_search_by(|(other, _)| other.cmp(key)).is_ok();
-        self.catalog.keys().filter(|key| !is_there(key)).map(|key| (key.clone(), Found::Nothing)).collect()
-    }
-
     fn update(&mut self, looked: Vec<(Key, Found)>) -> Taken {
         let before = self.catalog.mistakes().clone();
         let accepted = self.catalog.update(looked, Timestamp::now());
@@ -124,6 +118,20 @@ impl Intake {
         let left = self.catalog.next_expiry()?.duration_since(Timestamp::now());
         Some(Instant::now() + Duration::try_from(left).unwrap_or(Duration::ZERO))
     }
+}
+
+/// A whole store as a publisher of it would take it in: what is broken there goes on as it was good last. `found` is sorted.
+pub fn take_in(store: &dyn Store, mut found: Vec<(Key, Found)>, now: Timestamp) -> Catalog {
+    let mut catalog = Catalog::remembering(remembered_entries(store.remembered(), &found));
+    found.extend(gone(&catalog, &found));
+    catalog.update(found, now);
+    catalog
+}
+
+/// What the catalog knows and the store has no more, by what was found in all of it.
+fn gone(catalog: &Catalog, found: &[(Key, Found)]) -> Vec<(Key, Found)> {
+    let is_there = |key: &&Key| found.binary_search_by(|(other, _)| other.cmp(key)).is_ok();
+    catalog.keys().filter(|key| !is_there(key)).map(|key| (key.clone(), Found::Nothing)).collect()
 }
 
 /// What was remembered, read. Most of it stands in the store as it was, and is not read twice.

@@ -1,13 +1,14 @@
 //! What a change of the store would do, found out by the same code that publishes it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use karman_contract::app::App;
 use karman_contract::name::AppId;
 
-use crate::catalog::Catalog;
 use crate::failure::Failure;
+use crate::publish::intake::take_in;
 use crate::publish::wanted::Items;
 use crate::shared_map::Changed;
 use crate::store::{Expect, Found, Key, Kind, Seen, Store, Text, Version};
@@ -25,8 +26,8 @@ pub struct Preview {
 pub async fn of(store: &Arc<dyn Store>, key: &Key, text: Option<String>) -> Result<Preview, Failure> {
     let reading = store.read(&Kind::PUBLISHED).await?;
     let stands = reading.entries.iter().find(|(other, _)| other == key).map(|(_, seen)| seen.clone()).unwrap_or_default();
-    let mut catalog = Catalog::default();
-    catalog.update(Found::read_all(reading.entries), Timestamp::now());
+    let sorted: BTreeMap<_, _> = reading.entries.into_iter().collect();
+    let mut catalog = take_in(store.as_ref(), Found::read_all(sorted), Timestamp::now());
     let before = catalog.apps().clone();
     let known: Vec<_> = catalog.mistakes().values().map(ToString::to_string).collect();
 

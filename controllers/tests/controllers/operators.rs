@@ -94,6 +94,19 @@ fn an_app_is_edited_in_an_editor_and_what_is_wrong_is_not_thrown_away() {
 }
 
 #[test]
+fn a_dry_run_counts_with_the_last_good_version_of_what_is_broken() {
+    let edge = Edge::running(&[("apps/a.yaml", "hosts: [a.test]\n")]);
+    edge.write("apps/a.yaml", "hosts: [a.test]\nnonsense: 1\n");
+    edge.wait_for_mistake("nonsense");
+    fs::write(edge.dir().join("a.yaml"), "hosts: [a.test]\n").unwrap();
+    let mended = edge.karman(&["apps", "put", "-f", "a.yaml", "--dry-run"]);
+    assert!(mended.code == 0 && mended.stdout.starts_with("no app is served otherwise"), "{mended:?}");
+    fs::write(edge.dir().join("b.yaml"), "hosts: [a.test]\n").unwrap();
+    let taken = edge.karman(&["apps", "put", "-f", "b.yaml", "--dry-run"]);
+    assert!(taken.code == 65 && taken.stderr.contains("a.test"), "the host is served still: {taken:?}");
+}
+
+#[test]
 fn a_network_is_kept_out_of_one_app_or_of_all() {
     let edge = Edge::running(&[("apps/a.yaml", "hosts: [a.test]\n"), ("apps/b.yaml", "hosts: [b.test]\n")]);
     let everywhere = edge.karman(&["block", "203.0.113.7/24", "--why", "a scraper"]);
