@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -31,6 +32,10 @@ pub mod preview;
 pub mod status;
 pub mod table;
 pub mod watch;
+pub mod ways;
+
+/// How long the way from the store to the edges may take before somebody should look.
+const LIVE_WITHIN: Duration = Duration::from_secs(5);
 
 /// What every verb is asked with.
 pub struct Asked {
@@ -85,6 +90,16 @@ impl Asked {
             edges.insert(label, Published { holder: own.or_else(|| all.clone()), report });
         }
         Ok(Publishers { holder: all, edges, problem: None })
+    }
+
+    /// What is known of a change that stands in the store, and that nobody waited for.
+    async fn written(&self) -> String {
+        match self.publishers().await.is_running() {
+            true => {
+                format!("written to the store; where it is not live in {} s, 'karman status' says why\n", LIVE_WITHIN.as_secs())
+            }
+            false => "written to the store, but no publisher runs: start 'karman publish'\n".to_owned(),
+        }
     }
 
     /// The report on the edge that is asked: the one of its name, for other machines have a socket of that path

@@ -43,7 +43,10 @@ pub async fn block(net: IpNet, app: Option<AppId>, until: Option<Timestamp>, why
     let key = key(&net, block.app.as_ref());
     let text = serde_json::to_string_pretty(&block).map_err(|error| Failure::data(error.to_string()))?;
     store.commit(&Transaction::new(author).put(key, Expect::Anything, text + "\n")).await?;
-    if asked.json { print_json(&block) } else { print(&format!("{net} is blocked{}\n", whom(block.app.as_ref()))) }
+    if asked.json {
+        return print_json(&block);
+    }
+    print(&format!("{net} is to be kept out{}\n{}", whom(block.app.as_ref()), asked.written().await))
 }
 
 pub async fn unblock(net: IpNet, app: Option<AppId>, why: Option<String>, asked: &Asked) -> Result<(), Failure> {
@@ -51,10 +54,13 @@ pub async fn unblock(net: IpNet, app: Option<AppId>, why: Option<String>, asked:
     let key = key(&net, app.as_ref());
     let seen = store.look(&key).await?;
     if seen.text().is_none() {
-        return Err(Failure::usage(format!("{net} is not blocked{}: 'karman blocks' lists what is", whom(app.as_ref()))));
+        return Err(Failure::usage(format!("{net} is not kept out{}: 'karman blocks' lists what is", whom(app.as_ref()))));
     }
     store.commit(&Transaction::new(Author::person(why)).remove(key, seen.unchanged())).await?;
-    if asked.json { print_json(&serde_json::json!({"unblocked": net})) } else { print(&format!("{net} is let in again\n")) }
+    if asked.json {
+        return print_json(&serde_json::json!({"unblocked": net}));
+    }
+    print(&format!("{net} is to be kept out{} no more\n{}", whom(app.as_ref()), asked.written().await))
 }
 
 pub async fn list(asked: &Asked) -> Result<(), Failure> {
@@ -93,5 +99,5 @@ fn key(net: &IpNet, app: Option<&AppId>) -> Key {
 }
 
 fn whom(app: Option<&AppId>) -> String {
-    app.map_or_else(String::new, |app| format!(" from {app}"))
+    app.map_or_else(String::new, |app| format!(" of {app}"))
 }

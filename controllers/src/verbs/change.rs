@@ -80,7 +80,10 @@ pub async fn remove(id: &AppId, why: Option<String>, asked: &Asked) -> Result<()
         }
     }
     store.commit(&removal).await?;
-    if asked.json { print_json(&serde_json::json!({"removed": id})) } else { print(&format!("{id} is removed from the store\n")) }
+    if asked.json {
+        return print_json(&serde_json::json!({"removed": id}));
+    }
+    print(&format!("{id} is to go\n{}", asked.written().await))
 }
 
 /// `karman apps rollback`: a version from the history, written as a change of its own.
@@ -171,7 +174,7 @@ async fn replace(key: &Key, text: Option<String>, dry_run: bool, why: Option<Str
     if said.is_empty() {
         said.push_str("no app is served otherwise\n");
     }
-    said.push_str(if dry_run { "nothing was written: that was a dry run\n" } else { "written to the store\n" });
+    said.push_str(&if dry_run { "nothing was written: that was a dry run\n".to_owned() } else { asked.written().await });
     print(&said)
 }
 

@@ -6,28 +6,23 @@
 mod progress;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use karman_contract::answer::Refusal;
 use karman_contract::name::{AppId, InstanceId};
 use karman_contract::read::Value as Field;
 use serde::Serialize;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use self::progress::Progress;
-use super::{Asked, Published, print, print_json};
-use crate::admin::{Admin, AdminError};
+use super::ways::{Silence, Way, Ways, ways, within};
+use super::{Asked, LIVE_WITHIN, print, print_json};
+use crate::admin::AdminError;
 use crate::failure::{Exit, Failure};
 use crate::layer::field;
-use crate::publish::ssh::Forward;
-use crate::publish::target::Target;
 use crate::store::{Author, Found, Key, Kind, Reading, Store, Transaction};
 
-/// How long the way from the store to the edges may take before somebody should look.
-const LIVE_WITHIN: Duration = Duration::from_secs(5);
-/// How long an edge may take to answer, and how long it may say nothing before the wait is given up.
-const ANSWER_MAX: Duration = Duration::from_secs(2);
+/// How long an edge may say nothing before the wait is given up.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 const ASK_EVERY: Duration = Duration::from_millis(200);
 
@@ -61,24 +56,6 @@ struct Held {
     drained: bool,
 }
 
-/// How an edge is asked.
-struct Way {
-    admin: Admin,
-    /// The edge that has to answer there; none where nobody said which.
-    edge: Option<String>,
-    /// Lives as long as the edge may be asked.
-    forward: Option<Forward>,
-}
-
-/// Why an edge said nothing of the instance.
-#[derive(Clone)]
-enum Silence {
-    /// It may answer a little later.
-    Trouble(String),
-    /// Its socket is not on this machine.
-    Elsewhere(String),
-}
-
 #[derive(Serialize)]
 struct Answer<'a> {
     app: &'a AppId,
@@ -92,7 +69,7 @@ pub async fn run(order: Order, asked: &Asked) -> Result<(), Failure> {
     let store = asked.store().await?;
     let app = app_of(&order, &store.read(&[Kind::App, Kind::Instances]).await?)?;
     write(&order, &app, store.as_ref()).await?;
-    let edges = edges(asked).await;
+    let edges = ways(asked).await;
     let held = wait(&order, &app, &edges, asked).await?;
     let unasked: Vec<_> = edges.keys().filter(|name| !held.contains_key(*name)).map(String::as_str).collect();
     let drained = unasked.is_empty() && held.values().all(|held| held.drained);
@@ -171,59 +148,8 @@ async fn write(order: &Order, app: &AppId, store: &dyn Store) -> Result<(), Fail
     Ok(store.commit(&change).await?)
 }
 
-/// Every edge that somebody publishes to, by name or else by where it is reached, and the one at the socket.
-async fn edges(asked: &Asked) -> BTreeMap<String, Result<Way, Silence>> {
-    let mut edges = BTreeMap::new();
-    let mut sockets: BTreeSet<PathBuf> = BTreeSet::new();
-    for Published { report, .. } in asked.publishers().await.edges.into_values() {
-        // Its publisher does not know its name while it is not there.
-        let edge = report.edge.map(|edge| edge.name);
-        let way = match report.at_socket.parse() {
-            Ok(Target::Socket(socket)) => {
-                sockets.insert(std::fs::canonicalize(&socket).unwrap_or_else(|_| socket.clone()));
-                Ok(Way { admin: Admin::new(socket), edge: edge.clone(), forward: None })
-            }
-            Ok(target @ Target::Ssh { .. }) => Forward::to(&target)
-                .map(|forward| Way { admin: Admin::new(forward.socket()), edge: edge.clone(), forward: Some(forward) })
-                .map_err(|error| Silence::Elsewhere(format!("{target}: {error}"))),
-            Err(why) => Err(Silence::Elsewhere(why)),
-        };
-        edges.insert(edge.unwrap_or(report.at_socket), way);
-    }
-    let mut edges = named(edges).await;
-    let own = asked.admin.socket();
-    if !sockets.contains(&std::fs::canonicalize(own).unwrap_or_else(|_| own.to_owned())) {
-        let way = || Ok(Way { admin: asked.admin.clone(), edge: None, forward: None });
-        edges.entry(own.display().to_string()).or_insert_with(way);
-    }
-    edges
-}
-
-/// Waits for the ways by ssh, each of which leads to one edge: it says its name where its publisher has not said it yet.
-async fn named(edges: BTreeMap<String, Result<Way, Silence>>) -> BTreeMap<String, Result<Way, Silence>> {
-    let mut named = BTreeMap::new();
-    for (mut name, mut way) in edges {
-        if let Ok(Way { admin, edge, forward: Some(forward) }) = &mut way {
-            forward.wait_until_up().await;
-            if edge.is_none()
-                && let Ok(Ok(status)) = within(admin.status()).await
-            {
-                name.clone_from(&status.edge.name);
-                *edge = Some(status.edge.name);
-            }
-        }
-        named.insert(name, way);
-    }
-    named
-}
-
 /// Waits until every edge does as asked; with `wait`, until none holds anything of the instance.
-async fn wait(
-    order: &Order,
-    app: &AppId,
-    edges: &BTreeMap<String, Result<Way, Silence>>,
-    asked: &Asked,
-) -> Result<BTreeMap<String, Held>, Failure> {
+async fn wait(order: &Order, app: &AppId, edges: &Ways, asked: &Asked) -> Result<BTreeMap<String, Held>, Failure> {
     let start = Instant::now();
     let mut heard: BTreeMap<&String, Instant> = edges.keys().map(|name| (name, start)).collect();
     let mut held = BTreeMap::new();
@@ -232,7 +158,7 @@ async fn wait(
         let mut silent = Vec::new();
         for (name, way) in edges {
             let answer = match way {
-                Ok(way) => way.ask(app, order).await,
+                Ok(way) => ask(way, app, order).await,
                 Err(why) => Err(why.clone()),
             };
             match answer {
@@ -280,25 +206,8 @@ async fn wait(
     }
 }
 
-impl Way {
-    async fn ask(&self, app: &AppId, order: &Order) -> Result<Held, Silence> {
-        if let Some(edge) = &self.edge {
-            // Every machine has a socket of that path, and this may be another edge's.
-            let found = within(self.admin.status()).await?.map_err(|error| Silence::Trouble(error.to_string()))?.edge.name;
-            if found != *edge {
-                return Err(Silence::Elsewhere(format!("at {} is {found}", self.admin.socket().display())));
-            }
-        }
-        ask(&self.admin, app, order).await
-    }
-}
-
-async fn within<T>(answer: impl Future<Output = T>) -> Result<T, Silence> {
-    timeout(ANSWER_MAX, answer).await.map_err(|_| Silence::Trouble(format!("nothing within {} s", ANSWER_MAX.as_secs())))
-}
-
-async fn ask(admin: &Admin, app: &AppId, order: &Order) -> Result<Held, Silence> {
-    let status = match within(admin.app(app)).await? {
+async fn ask(way: &Way, app: &AppId, order: &Order) -> Result<Held, Silence> {
+    let status = match within(way.admin().await?.app(app)).await? {
         Ok(status) => status,
         // It serves no such app: there is nothing to hold.
         Err(AdminError::Refused(Refusal::NotFound { .. })) => {

@@ -1,4 +1,4 @@
-//! `karman maintenance ID on|off`: writes `state/ID.json` and waits until the edge does so.
+//! `karman maintenance ID on|off`: writes `state/ID.json` and waits until the edges do so.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::{Asked, print, print_json};
+use super::ways::{Silence, Way, ways, within};
+use super::{Asked, LIVE_WITHIN, print, print_json};
 use crate::admin::AdminError;
 use crate::failure::{Exit, Failure};
 use crate::layer::{field, place_of};
 use crate::store::{Author, Expect, Found, Key, Kind, Store, StoreError, Transaction};
 
-/// How long the way from the store to the edge may take before somebody should look.
-const LIVE_WITHIN: Duration = Duration::from_secs(5);
+const ASK_EVERY: Duration = Duration::from_millis(50);
 
 /// `state/ID.json`, as it is written.
 #[derive(Serialize)]
@@ -33,6 +33,7 @@ struct Written<'a> {
 struct Answer<'a> {
     app: &'a AppId,
     maintenance: bool,
+    /// On every edge.
     live: bool,
 }
 
@@ -103,31 +104,58 @@ async fn look(store: &dyn Store, key: &Key) -> Result<(Expect, Found), StoreErro
     Ok((seen.unchanged(), Found::read(key, seen)))
 }
 
+/// Waits until every edge that can be asked from here does so.
 async fn wait_until_live(id: &AppId, maintenance: bool, asked: &Asked) -> Result<(), Failure> {
-    let done = if maintenance { "is closed for maintenance" } else { "is open again" };
+    let edges = ways(asked).await;
     let deadline = Instant::now() + LIVE_WITHIN;
-    loop {
-        let not_live = match asked.admin.app(id).await {
-            Ok(app) if (app.app.get("state").and_then(Value::as_str) == Some("maintenance")) == maintenance => break,
-            Ok(_) => {
-                Failure::new(Exit::NotNow, "written to the store, but the edge does not do it yet: 'karman status' says why")
+    let unasked = loop {
+        let (mut late, mut silent, mut unasked) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, way) in &edges {
+            match is_closed(way, id).await {
+                Ok(closed) if closed == Some(maintenance) => {}
+                Ok(_) => late.push(name),
+                Err(Silence::Trouble(why)) => silent.push((name, why)),
+                Err(Silence::Elsewhere(_)) => unasked.push(name.clone()),
             }
-            Err(AdminError::Gone(why)) => {
-                let nobody = Failure::nothing_answers(asked.admin.socket(), why);
-                return Err(Failure::new(
-                    nobody.exit,
-                    format!("written to the store; the edge does it once it is reached\n{nobody}"),
-                ));
-            }
-            Err(error) => error.failure(asked.admin.socket()),
-        };
-        if Instant::now() > deadline {
+        }
+        if late.is_empty() && silent.is_empty() {
+            break unasked;
+        }
+        if let (true, Some((name, why))) = (late.is_empty() || Instant::now() > deadline, silent.first()) {
+            let message =
+                format!("written to the store, but the edge {name} does not answer; it does so once it is reached\n{why}");
+            return Err(Failure::new(Exit::Unavailable, message));
+        }
+        if let Some(name) = late.first().filter(|_| Instant::now() > deadline) {
             return Err(match asked.publishers().await.is_running() {
-                true => not_live,
+                true => Failure::new(
+                    Exit::NotNow,
+                    format!("written to the store, but the edge {name} does not do it yet: 'karman status' says why"),
+                ),
                 false => Failure::new(Exit::Unavailable, "written to the store, but no publisher runs: start 'karman publish'"),
             });
         }
-        sleep(Duration::from_millis(50)).await;
+        sleep(ASK_EVERY).await;
+    };
+    if !unasked.is_empty() {
+        eprintln!(
+            "karman: written to the store; not reachable from here, and not asked whether they do it: {}",
+            unasked.join(", ")
+        );
     }
-    if asked.json { print_json(&Answer { app: id, maintenance, live: true }) } else { print(&format!("{id} {done}\n")) }
+    let live = unasked.is_empty();
+    if asked.json {
+        return print_json(&Answer { app: id, maintenance, live });
+    }
+    print(&format!("{id} {}\n", if maintenance { "is closed for maintenance" } else { "is open again" }))
+}
+
+/// Whether an edge has the app closed; none where it has no such app.
+async fn is_closed(way: &Result<Way, Silence>, id: &AppId) -> Result<Option<bool>, Silence> {
+    let admin = way.as_ref().map_err(Clone::clone)?.admin().await?;
+    match within(admin.app(id)).await? {
+        Ok(app) => Ok(Some(app.app.get("state").and_then(Value::as_str) == Some("maintenance"))),
+        Err(AdminError::Refused(_)) => Ok(None),
+        Err(error) => Err(Silence::Trouble(error.failure(admin.socket()).message)),
+    }
 }

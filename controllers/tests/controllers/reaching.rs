@@ -5,13 +5,14 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::edge::{Edge, backend};
-use crate::program::{KARMAN, Program, karman_with, signal, wait_until};
+use crate::program::{KARMAN, Program, children, karman_with, signal, wait_until};
 
 /// Debian's sshd at a port of its own, for the user that the test runs as.
 struct Sshd {
@@ -58,9 +59,7 @@ impl Sshd {
 
     /// The processes that serve those who came in.
     fn sessions(&self) -> Vec<u32> {
-        let pid = self.program.pid();
-        let sessions = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
-        sessions.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+        children(self.program.pid())
     }
 
     /// Ends every session, as a network does that is gone.
@@ -108,6 +107,27 @@ fn an_edge_on_another_machine_is_published_to_over_ssh_and_again_when_ssh_was_cu
     publisher.kill();
     wait_until("a publisher that is killed takes its ssh along", || sshd.sessions().is_empty());
     assert_eq!(edge.page("a.test").status, 200);
+}
+
+#[test]
+fn edges_behind_an_ssh_that_hangs_are_waited_for_at_once() {
+    let edge = Edge::running(&[("apps/a.yaml", &app(1, backend("hello")))]);
+    let mut report = edge.report();
+    report["edge"] = serde_json::Value::Null;
+    for number in 1..4 {
+        report["at_socket"] = format!("ssh://edge-{number}.test/run/karman/admin.sock").into();
+        edge.write(&format!("status/publish/far-{number}.json"), &report.to_string());
+    }
+    let bin = edge.dir().join("bin");
+    fs::create_dir(&bin).unwrap();
+    fs::write(bin.join("ssh"), "#!/bin/sh\nexec sleep 120\n").unwrap();
+    fs::set_permissions(bin.join("ssh"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let since = Instant::now();
+    let drain = karman_with(edge.dir(), &["drain", "a-1"], [("PATH", path)]);
+    assert!(drain.code == 69 && drain.stderr.contains("the edge ssh://edge-1.test/"), "{drain:?}");
+    // Each is waited for 10 s, and then asked for 5 s.
+    assert!(since.elapsed() < Duration::from_secs(25), "they were waited for one after the other: {:?}", since.elapsed());
 }
 
 /// A certificate and its key in files, from a CA whose own is in `ca.pem`.

@@ -221,6 +221,38 @@ fn a_drain_does_not_take_the_edge_at_its_own_socket_for_another() {
 }
 
 #[test]
+fn maintenance_is_not_said_to_be_so_before_all_edges_do_it() {
+    let mut first = Edge::with(&[("apps/a.yaml", "hosts: [a.test]\n")]);
+    let mut second = Edge::with(&[]);
+    second.rename("edge-2");
+    first.start_proxy();
+    second.start_proxy();
+    first.start_publisher_to(&[first.socket(), second.socket()]);
+    wait_until("both serve it", || [&first, &second].iter().all(|edge| edge.apps() == ["a"]));
+    wait_until("both are reported", || first.karman(&["status"]).stdout.contains("edge-2 in here"));
+    let on = first.karman(&["maintenance", "a", "on"]);
+    assert_eq!(on.code, 0, "{on:?}");
+    assert_eq!((first.page("a.test").status, second.page("a.test").status), (503, 503));
+    second.kill_proxy();
+    let off = first.karman(&["maintenance", "a", "off"]);
+    assert!(off.code == 69 && off.stderr.contains("written to the store, but the edge "), "{off:?}");
+    wait_until("the others do it", || first.page("a.test").status != 503 || first.app("a", "/state") == "running");
+}
+
+#[test]
+fn a_change_that_nobody_publishes_is_said_to_be_written_and_no_more() {
+    let mut edge = Edge::running(&[("apps/a.yaml", "hosts: [a.test]\n")]);
+    let block = ["block", "203.0.113.0/24", "--why", "a scraper"];
+    let written = edge.karman(&block);
+    assert!(written.code == 0 && written.stdout.contains("written to the store; where it is not live in 5 s"), "{written:?}");
+    edge.kill_publisher();
+    for arguments in [&block[..], &["unblock", "203.0.113.0/24"], &["apps", "rm", "a"]] {
+        let written = edge.karman(arguments);
+        assert!(written.code == 0 && written.stdout.contains("but no publisher runs"), "{arguments:?}: {written:?}");
+    }
+}
+
+#[test]
 fn maintenance_without_a_publisher_says_so() {
     let mut edge = Edge::running(&[("apps/a.yaml", "hosts: [a.test]\n")]);
     edge.kill_publisher();
