@@ -217,6 +217,7 @@ impl Controller {
         for (id, need) in wanted {
             let file = self.office.issue(&id, &need, local).await?;
             // The next pass may come before the news of this.
+            self.view.orders.remove(&id);
             self.view.certificates.insert(id, file);
         }
         Ok(())

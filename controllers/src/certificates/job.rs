@@ -32,6 +32,8 @@ use crate::store::{Author, Expect, Key, Kind, Lease, Seen, Store, StoreError, Tr
 
 /// How often one job begins an exchange again because of a nonce.
 const REPEATS_MAX: usize = 10;
+/// How often an order is written down where somebody else writes there too.
+const SAVES_MAX: usize = 5;
 
 /// What all jobs share.
 pub struct Office {
@@ -57,18 +59,21 @@ impl Office {
         let now = Timestamp::now();
         // News may be late. Nothing is ordered on old ones: the store is asked once more.
         let renews: Option<CertificateFile> = self.look(Kind::Certificate, &job.id).await?.map(|(file, _)| file);
-        let order: Option<Order> = self.look(Kind::Order, &job.id).await?.map(|(order, _)| order);
+        let stands = self.store.look(&Key::new(Kind::Order, &job.id)).await?;
+        let order: Option<Order> = read(&stands);
         let is_good = renews.as_ref().is_some_and(|file| file.covers(&job.need.name) && renewal::due(file, now).is_err());
         let is_met = order.as_ref().zip(renews.as_ref()).is_some_and(|(order, file)| order.is_met_by(file));
         let is_asked_for = order.as_ref().is_some_and(|order| order.asked_for) && !is_met;
         if is_good && !is_asked_for || order.as_ref().is_some_and(|order| order.waits(now).is_some()) {
             return Ok(());
         }
-        let mut order = order.unwrap_or_else(|| Order::new(vec![job.need.name.clone()], now));
-        match self.pursue(job, &mut order, renews.as_ref()).await {
+        let order = order.unwrap_or_else(|| Order::new(vec![job.need.name.clone()], now));
+        let mut paper = Paper { order, expect: stands.expect_any(), is_wished: false };
+        match self.pursue(job, &mut paper, renews.as_ref()).await {
             Ok(()) => Ok(()),
             Err(Stop::Store(error)) => Err(error),
             Err(Stop::Trouble(trouble)) => {
+                let order = &mut paper.order;
                 let before = order.clone();
                 order.fail(&trouble, Timestamp::now(), fastrand::f64());
                 if order.is_failing() {
@@ -79,15 +84,18 @@ impl Office {
                 if order.attempt.is_none() {
                     self.clean_up(job, &before).await;
                 }
-                self.save(&job.id, &order).await
+                if paper.is_wished {
+                    paper.order.try_now();
+                }
+                self.save(&job.id, &mut paper).await
             }
         }
     }
 
-    async fn pursue(&self, job: &Job, order: &mut Order, renews: Option<&CertificateFile>) -> Result<(), Stop> {
+    async fn pursue(&self, job: &Job, paper: &mut Paper, renews: Option<&CertificateFile>) -> Result<(), Stop> {
         let resolver = Resolver::new(&job.settings.resolvers).map_err(Trouble::from)?;
         let caa = resolver.look(&job.need.name, job.method, &job.settings).await?;
-        let present = order.attempt.as_ref().map(|attempt| attempt.ca.clone());
+        let present = paper.order.attempt.as_ref().map(|attempt| attempt.ca.clone());
         let ca = self.choose(job, present.as_deref().unwrap_or_default(), &caa)?;
         let known = job.accounts.get(&ca.name);
         let mut repeats = 0;
@@ -109,14 +117,14 @@ impl Office {
             open: None,
         };
         loop {
-            let step = self.noted(ca, bench.step(order)).await;
+            let step = self.noted(ca, bench.step(&mut paper.order)).await;
             match step {
-                Ok(Step::Save) => self.save(&job.id, order).await?,
+                Ok(Step::Save) => self.save(&job.id, paper).await?,
                 Ok(Step::SaveAndPublish) => {
-                    self.save(&job.id, order).await?;
+                    self.save(&job.id, paper).await?;
                     sleep(job.settings.propagation).await;
                 }
-                Ok(Step::Issued(pair)) => return Ok(self.file(job, order, ca, &pair).await?),
+                Ok(Step::Issued(pair)) => return Ok(self.file(job, &paper.order, ca, &pair).await?),
                 Err(trouble) if trouble.remedy == Remedy::Repeat && repeats < REPEATS_MAX => repeats += 1,
                 Err(mut trouble) => {
                     let is_elsewhere = self.choose(job, &ca.name, &caa).is_ok_and(|other| other.name != ca.name);
@@ -173,11 +181,26 @@ impl Office {
         }
     }
 
-    async fn save(&self, id: &str, order: &Order) -> Result<(), StoreError> {
-        let text = serde_json::to_string_pretty(order).map_err(|error| StoreError::Refused(error.to_string()))?;
-        let transaction = Transaction::new(Author::controller(super::NAME));
-        let transaction = transaction.put(Key::new(Kind::Order, id), Expect::Anything, text);
-        self.store.commit(&transaction.under(&self.lease)).await
+    /// Writes an order down. Who asked for it meanwhile wrote there too: that wish stays, and is heard.
+    async fn save(&self, id: &str, paper: &mut Paper) -> Result<(), StoreError> {
+        let key = Key::new(Kind::Order, id);
+        for _ in 0..SAVES_MAX {
+            let text = serde_json::to_string_pretty(&paper.order).map_err(|error| StoreError::Refused(error.to_string()))?;
+            let transaction = Transaction::new(Author::controller(super::NAME));
+            let transaction = transaction.put(key.clone(), paper.expect.clone(), text.clone());
+            let is_written = match self.store.commit(&transaction.under(&self.lease)).await {
+                Ok(()) => true,
+                Err(StoreError::Changed(_)) => false,
+                Err(error) => return Err(error),
+            };
+            let seen = self.store.look(&key).await?;
+            paper.expect = seen.expect_any();
+            if is_written && seen.text().is_some_and(|found| found.text == text) {
+                return Ok(());
+            }
+            paper.hear(read(&seen));
+        }
+        Err(StoreError::Changed(key))
     }
 
     /// Issues by the local CA, which needs no order.
@@ -186,7 +209,9 @@ impl Office {
         let pair = ca.issue(std::slice::from_ref(&need.name), Timestamp::now()).map_err(refused)?;
         let ca = Some(Ca::LOCAL.to_owned());
         let file = certificate_file(id, &pair, Source::Ordered, ca, None, &self.sealing).map_err(refused)?;
-        self.store.commit(&put_certificate(id, &file, Expect::Anything)?.under(&self.lease)).await?;
+        // Somebody may have asked for it.
+        let transaction = put_certificate(id, &file, Expect::Anything)?.remove(Key::new(Kind::Order, id), Expect::Anything);
+        self.store.commit(&transaction.under(&self.lease)).await?;
         Ok(file)
     }
 
@@ -221,11 +246,28 @@ impl Office {
         }
     }
 
-    /// What stands in the store now; what cannot be read is as good as nothing.
+    /// What stands in the store now.
     async fn look<T: Read>(&self, kind: Kind, id: &str) -> Result<Option<(T, Seen)>, StoreError> {
         let seen = self.store.look(&Key::new(kind, id)).await?;
-        let read = seen.text().and_then(|text| read_yaml(&text.file, &text.text).ok());
-        Ok(read.map(|read| (read, seen)))
+        Ok(read(&seen).map(|read| (read, seen)))
+    }
+}
+
+/// The order that a job works on, and what it left of that in the store.
+struct Paper {
+    order: Order,
+    expect: Expect,
+    /// Somebody asked for it since the job began.
+    is_wished: bool,
+}
+
+impl Paper {
+    fn hear(&mut self, theirs: Option<Order>) {
+        if theirs.is_some_and(|theirs| theirs.asked_for) {
+            self.is_wished = true;
+            self.order.asked_for = true;
+            self.order.try_now();
+        }
     }
 }
 
@@ -245,6 +287,11 @@ impl From<StoreError> for Stop {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
+}
+
+/// What cannot be read is as good as nothing.
+fn read<T: Read>(seen: &Seen) -> Option<T> {
+    seen.text().and_then(|text| read_yaml(&text.file, &text.text).ok())
 }
 
 fn provider(settings: &Settings) -> Option<Arc<dyn Provider>> {

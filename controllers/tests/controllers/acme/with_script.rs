@@ -1,9 +1,11 @@
 //! What pebble 2.4 does not do: renewal windows, limits with a wait, renewals that were seen already.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use super::https::{HttpsServer, Identity, root_file};
 use super::pebble::own_address;
@@ -189,4 +191,36 @@ fn an_account_that_gets_no_other_key_is_not_tried_at_every_change() {
         platform.certified(&host);
     }
     assert_eq!(platform.said().matches("keeps its key").count(), 1, "{}", platform.said());
+}
+
+#[test]
+fn a_wish_that_comes_while_an_order_is_under_way_is_tried_at_once() {
+    let mut platform = Platform::new();
+    let identity = Identity::for_address(own_address(0));
+    root_file(&identity, platform.dir());
+    let (asked, is_asked) = std::sync::mpsc::channel();
+    let open = Arc::new(Semaphore::new(0));
+    let gate = Arc::clone(&open);
+    let dying = HttpsServer::start(own_address(14000), &identity, move |_| {
+        asked.send(()).unwrap();
+        let gate = Arc::clone(&gate);
+        async move {
+            gate.acquire().await.unwrap().forget();
+            None
+        }
+    });
+    let ca = json!({"name": "dying", "directory": format!("https://{}/dir", dying.address), "root": "ca-root.pem"});
+    let resolver = platform.resolver(own_address(8053));
+    platform.settings(&json!({"cas": [ca], "resolvers": [resolver], "propagation_seconds": 0}));
+    platform.app("one", &[HOST]);
+    platform.start();
+    is_asked.recv_timeout(PATIENCE).expect("the CA is asked");
+    let wished = platform.verb(&["renew", HOST]);
+    assert!(wished.code == 0 && wished.stdout.contains("is asked for"), "{wished:?}");
+    open.add_permits(1);
+    // By itself it would wait for a minute.
+    is_asked.recv_timeout(PATIENCE).expect("and again");
+    open.add_permits(1);
+    wait_until("it waits now", || waits(&platform).is_some());
+    assert_eq!(platform.entry(&format!("orders/{HOST}")).unwrap()["asked_for"], true, "the wish stands");
 }
