@@ -16,6 +16,22 @@ pub fn id_of(name: &HostPattern) -> String {
         HostPattern::Exact(host) => host.to_string(),
         HostPattern::Below(domain) => format!("_wildcard.{domain}"),
     };
+    bearable(id)
+}
+
+/// The id of a pair that a person brought. It is none that a certificate has which is ordered: that is for one name, and
+/// would take away what the others of the pair have. One for each set of names and kind of key: a client that knows
+/// no ECDSA gets the other.
+pub fn id_of_brought(names: &[HostPattern], is_rsa: bool) -> String {
+    let mut all: Vec<_> = names.iter().map(ToString::to_string).collect();
+    all.sort_unstable();
+    let first = names.first().map(id_of).unwrap_or_default();
+    let hash = ContentHash::of(all.join(" ").as_bytes()).to_string();
+    let others = if names.len() > 1 { format!("-{:.12}", hash.trim_start_matches("sha256-")) } else { String::new() };
+    bearable(format!("_brought.{first}{others}{}", if is_rsa { "-rsa" } else { "" }))
+}
+
+fn bearable(id: String) -> String {
     if id.len() <= ID_BYTES_MAX { id } else { ContentHash::of(id.as_bytes()).to_string() }
 }
 

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use karman_contract::name::HostPattern;
+use karman_contract::yaml::read_yaml;
 use serde::Serialize;
 
 use super::budget::{Budget, Limits};
-use super::entry::{CertificateFile, Source, id_of};
+use super::entry::{CertificateFile, Source, id_of, id_of_brought};
 use super::import::{self, Found};
 use super::job::certificate_file;
 use super::need::Need;
@@ -24,7 +25,7 @@ use super::why::why;
 use crate::failure::{Exit, Failure};
 use crate::row;
 use crate::sealing::Sealing;
-use crate::store::{Author, Expect, Key, Kind, Seen, Store, StoreError, Transaction};
+use crate::store::{Author, Expect, Key, Kind, Store, StoreError, Transaction};
 use crate::verbs::table::table;
 use crate::verbs::{print, print_json, span};
 
@@ -294,8 +295,7 @@ async fn import(asked: &Asked, dir: &Path) -> Result<(), Failure> {
                 continue;
             }
         };
-        let there = there(asked, &id_of_pair(&pair)).await?;
-        if there.is_some_and(|file| file.not_after >= pair.not_after) {
+        if is_as_good_there(asked, &pair).await? {
             print(&format!("{place}: the store has one that is as good\n"))?;
             continue;
         }
@@ -307,25 +307,26 @@ async fn import(asked: &Asked, dir: &Path) -> Result<(), Failure> {
     if refused.is_empty() { Ok(()) } else { Err(Failure::data(refused.join("\n"))) }
 }
 
-async fn there(asked: &Asked, id: &str) -> Result<Option<CertificateFile>, StoreError> {
-    let seen = asked.store.look(&Key::new(Kind::Certificate, id)).await?;
-    let Seen::Text(text) = seen else { return Ok(None) };
-    Ok(karman_contract::yaml::read_yaml(&text.file, &text.text).ok())
+/// Whether the store has one that is good for the same names as long, brought or ordered.
+async fn is_as_good_there(asked: &Asked, pair: &Pair) -> Result<bool, StoreError> {
+    let ordered = pair.names.first().filter(|_| !pair.is_rsa).map(id_of);
+    for id in ordered.into_iter().chain([id_of_brought(&pair.names, pair.is_rsa)]) {
+        let seen = asked.store.look(&Key::new(Kind::Certificate, &id)).await?;
+        let file = seen.text().and_then(|text| read_yaml::<CertificateFile>(&text.file, &text.text).ok());
+        if file.is_some_and(|file| file.not_after >= pair.not_after && pair.names.iter().all(|name| file.names.contains(name))) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 async fn put(asked: &Asked, pair: &Pair, source: Source, sealing: &Sealing) -> Result<String, Failure> {
-    let id = id_of_pair(pair);
+    let id = id_of_brought(&pair.names, pair.is_rsa);
     let file = certificate_file(&id, pair, source, None, None, sealing)?;
     let key = Key::new(Kind::Certificate, &id);
     let transaction = Transaction::new(Author::person(None)).put(key, Expect::Anything, json(&file)?);
     asked.store.commit(&transaction).await?;
     Ok(id)
-}
-
-/// One certificate for a name and kind of key: a client that knows no ECDSA gets the other.
-fn id_of_pair(pair: &Pair) -> String {
-    let id = pair.names.first().map(id_of).unwrap_or_default();
-    if pair.is_rsa { format!("{id}-rsa") } else { id }
 }
 
 fn json(value: &impl Serialize) -> Result<String, Failure> {

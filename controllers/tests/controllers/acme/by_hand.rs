@@ -30,16 +30,18 @@ fn a_pair_that_is_added_is_checked_sealed_and_shown() {
     let (chain, key) = save(platform.dir(), "chain.pem", "key.pem", &identity);
     let added = platform.verb(&["add", "--chain", &chain, "--key", &key]);
     assert_eq!(added.code, 0, "{added:?}");
-    assert!(added.stdout.starts_with("todos.example.com: todos.example.com, idle.example.com until "), "{added:?}");
+    let id = added.stdout.split(':').next().unwrap().to_owned();
+    assert!(id.starts_with("_brought.todos.example.com-"), "{added:?}");
+    assert!(added.stdout.starts_with(&format!("{id}: todos.example.com, idle.example.com until ")), "{added:?}");
     assert!(added.stdout.contains("no app has idle.example.com yet"), "{added:?}");
-    let text = fs::read_to_string(platform.data("certificates/todos.example.com.json")).unwrap();
+    let text = fs::read_to_string(platform.data(&format!("certificates/{id}.json"))).unwrap();
     assert!(!text.contains("PRIVATE KEY") && text.contains("\"key\": \"aes256gcm:"), "the key is sealed: {text}");
 
     let shown = platform.verb(&["show", "idle.example.com"]);
     assert_eq!(shown.code, 0, "{shown:?}");
     assert!(shown.stdout.contains("todos.example.com, idle.example.com") && shown.stdout.contains("added"), "{shown:?}");
     let shown = platform.verb(&["show", "todos.example.com", "--json"]).json();
-    let (certificate, sealed) = (&shown["todos.example.com"], serde_json::from_str::<Value>(&text).unwrap()["key"].clone());
+    let (certificate, sealed) = (&shown[&id], serde_json::from_str::<Value>(&text).unwrap()["key"].clone());
     assert_eq!(certificate["source"], "added");
     assert_eq!(certificate["fingerprint"].as_str().unwrap().len(), 64);
     let printed = shown.to_string();
@@ -86,7 +88,7 @@ fn the_certificates_of_other_proxies_are_taken_over_once() {
     let certificates = [stored("c.example.com", &traefik, &traefik), stored("d.example.com", &bad, &caddy)];
     fs::write(dir("acme.json"), json!({"default": {"Certificates": certificates}}).to_string()).unwrap();
 
-    for (from, id) in [("letsencrypt", "a.example.com"), ("caddy", "b.example.com")] {
+    for (from, id) in [("letsencrypt", "_brought.a.example.com"), ("caddy", "_brought.b.example.com")] {
         let taken = platform.verb(&["import", from]);
         assert_eq!(taken.code, 0, "{taken:?}");
         assert!(taken.stdout.contains(&format!("{id}: until ")), "{taken:?}");
@@ -103,4 +105,21 @@ fn the_certificates_of_other_proxies_are_taken_over_once() {
     let nothing = platform.verb(&["import", "empty"]);
     assert_eq!(nothing.code, 64, "{nothing:?}");
     assert!(nothing.stderr.contains("no layout that is known here"), "{nothing:?}");
+}
+
+#[test]
+fn a_pair_that_was_brought_outlives_the_order_for_one_of_its_names() {
+    let mut platform = Platform::new();
+    platform.settings(&json!({"cas": ["local"]}));
+    platform.app("one", &["todos.example.com", "idle.example.com"]);
+    let identity = Identity::for_names(&["todos.example.com", "idle.example.com"]);
+    let (chain, key) = save(platform.dir(), "chain.pem", "key.pem", &identity);
+    let added = platform.verb(&["add", "--chain", &chain, "--key", &key]);
+    assert_eq!(added.code, 0, "{added:?}");
+    assert_eq!(platform.verb(&["renew", "todos.example.com"]).code, 0);
+    platform.start();
+    platform.certified("todos.example.com");
+    let shown = platform.verb(&["show", "idle.example.com", "--json"]).json();
+    let names: Vec<_> = shown.as_object().unwrap().values().map(|shown| shown["source"].clone()).collect();
+    assert_eq!(names, [json!("added")], "the other name has its certificate still: {shown}");
 }
