@@ -253,7 +253,14 @@ async fn renew(asked: &Asked, name: &HostPattern) -> Result<(), Failure> {
     order.asked_for = true;
     let transaction = Transaction::new(Author::person(None)).put(key, seen.unchanged(), json(&order)?);
     asked.store.commit(&transaction).await?;
-    print(&format!("{name} is ordered now; 'karman certificates why {name}' tells how it goes\n"))
+    let controller = asked.store.holder(super::NAME).await?;
+    if asked.json {
+        return print_json(&serde_json::json!({"asked_for": name, "controller": controller}));
+    }
+    print(&match controller {
+        Some(_) => format!("{name} is asked for; 'karman certificates why {name}' tells how it goes\n"),
+        None => format!("{name} is asked for, but nobody orders it: no 'karman certificates' runs on this store\n"),
+    })
 }
 
 async fn add(asked: &Asked, chain: &Path, key: &Path) -> Result<(), Failure> {
@@ -263,47 +270,64 @@ async fn add(asked: &Asked, chain: &Path, key: &Path) -> Result<(), Failure> {
     let sealing = Sealing::of(asked.store.as_ref(), &asked.key_file).await?;
     let id = put(asked, &pair, Source::Added, &sealing).await?;
     let view = View::read(asked.store.as_ref()).await?;
-    let names: Vec<_> = pair.names.iter().map(ToString::to_string).collect();
     let hosts = view.hosts();
     let idle: Vec<_> = pair.names.iter().filter(|name| !hosts.iter().any(|host| super::entry::covers(name, host))).collect();
-    print(&format!("{id}: {} until {}\n", names.join(", "), pair.not_after))?;
-    if idle.is_empty() {
-        return Ok(());
+    if asked.json {
+        return print_json(&serde_json::json!({"id": id, "names": pair.names, "not_after": pair.not_after, "idle": idle}));
     }
-    let idle: Vec<_> = idle.iter().map(ToString::to_string).collect();
-    print(&format!("no app has {} yet\n", idle.join(", ")))
+    let words = |names: &[&HostPattern]| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    print(&format!("{id}: {} until {}\n", words(&pair.names.iter().collect::<Vec<_>>()), pair.not_after))?;
+    if idle.is_empty() { Ok(()) } else { print(&format!("no app has {} yet\n", words(&idle))) }
 }
 
 async fn root(asked: &Asked) -> Result<(), Failure> {
     match View::read(asked.store.as_ref()).await?.local_ca {
+        Some(ca) if asked.json => print_json(&BTreeMap::from([("root", ca.root)])),
         Some(ca) => print(&ca.root),
         None => Err(Failure::new(Exit::Data, "this store has no CA of its own: 'cas: [local]' in platform.yaml makes one")),
     }
+}
+
+/// What came of an import.
+#[derive(Default, Serialize)]
+struct Imported {
+    taken: Vec<Taken>,
+    /// Where the store has one that is as good.
+    as_good: Vec<String>,
+    refused: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Taken {
+    id: String,
+    from: String,
+    not_after: Timestamp,
 }
 
 async fn import(asked: &Asked, dir: &Path) -> Result<(), Failure> {
     let harvest = import::read(dir)?;
     let sealing = Sealing::of(asked.store.as_ref(), &asked.key_file).await?;
     let now = Timestamp::now();
-    let mut refused = harvest.unreadable;
-    let mut taken = 0;
+    let mut imported = Imported { refused: harvest.unreadable, ..Imported::default() };
     for Found { place, chain, key } in harvest.found {
-        let pair = match Pair::read(&chain, &key, now) {
-            Ok(pair) => pair,
-            Err(reasons) => {
-                refused.push(format!("{place}: {}", reasons.join("; ")));
-                continue;
+        match Pair::read(&chain, &key, now) {
+            Ok(pair) if is_as_good_there(asked, &pair).await? => imported.as_good.push(place),
+            Ok(pair) => {
+                let id = put(asked, &pair, Source::Imported, &sealing).await?;
+                imported.taken.push(Taken { id, from: place, not_after: pair.not_after });
             }
-        };
-        if is_as_good_there(asked, &pair).await? {
-            print(&format!("{place}: the store has one that is as good\n"))?;
-            continue;
+            Err(reasons) => imported.refused.push(format!("{place}: {}", reasons.join("; "))),
         }
-        let id = put(asked, &pair, Source::Imported, &sealing).await?;
-        print(&format!("{id}: until {}, from {place}\n", pair.not_after))?;
-        taken += 1;
     }
-    print(&format!("{taken} taken over, {} refused\n", refused.len()))?;
+    let Imported { taken, as_good, refused } = &imported;
+    if asked.json {
+        print_json(&imported)?;
+    } else {
+        let taken_lines = taken.iter().map(|Taken { id, from, not_after }| format!("{id}: until {not_after}, from {from}\n"));
+        let as_good_lines = as_good.iter().map(|place| format!("{place}: the store has one that is as good\n"));
+        let lines: String = taken_lines.chain(as_good_lines).collect();
+        print(&format!("{lines}{} taken over, {} refused\n", taken.len(), refused.len()))?;
+    }
     if refused.is_empty() { Ok(()) } else { Err(Failure::data(refused.join("\n"))) }
 }
 

@@ -83,7 +83,10 @@ async fn rotate(asked: &Asked, list: Use) -> Result<(), Failure> {
         file.rotate(list, &sealing, Timestamp::now())?;
     }
     asked.store.commit(&put(list.id(), expect, &file, Author::person(None))?).await?;
-    print(&format!("a new {} key verifies now; 'karman keys' lets it sign once every edge has it\n", list.id()))
+    if asked.json {
+        return print_json(&BTreeMap::from([("rotated", list.id())]));
+    }
+    print(&format!("a new {} key is in the store; 'karman keys' lets it sign once every edge has it\n", list.id()))
 }
 
 /// Only the controller that uses an account may replace its key; it is told to.
@@ -98,5 +101,8 @@ async fn rotate_account(asked: &Asked, ca: &str) -> Result<(), Failure> {
     let mut file: AccountFile = read_yaml(&text.file, &text.text).map_err(|mistakes| Failure::data(mistakes.to_string()))?;
     file.rotate = true;
     asked.store.commit(&put(&id, seen.unchanged(), &file, Author::person(None))?).await?;
+    if asked.json {
+        return print_json(&BTreeMap::from([("rotated", ca)]));
+    }
     print(&format!("'karman certificates' gives the account at {ca} another key\n"))
 }

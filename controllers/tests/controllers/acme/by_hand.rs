@@ -34,6 +34,8 @@ fn a_pair_that_is_added_is_checked_sealed_and_shown() {
     assert!(id.starts_with("_brought.todos.example.com-"), "{added:?}");
     assert!(added.stdout.starts_with(&format!("{id}: todos.example.com, idle.example.com until ")), "{added:?}");
     assert!(added.stdout.contains("no app has idle.example.com yet"), "{added:?}");
+    let again = platform.verb(&["add", "--chain", &chain, "--key", &key, "--json"]).json();
+    assert_eq!((&again["id"], &again["idle"]), (&json!(id), &json!(["idle.example.com"])));
     let text = fs::read_to_string(platform.data(&format!("certificates/{id}.json"))).unwrap();
     assert!(!text.contains("PRIVATE KEY") && text.contains("\"key\": \"aes256gcm:"), "the key is sealed: {text}");
 
@@ -101,6 +103,8 @@ fn the_certificates_of_other_proxies_are_taken_over_once() {
     assert!(taken.stderr.contains("d.example.com: the private key is not that of"), "{taken:?}");
     let again = platform.verb(&["import", "letsencrypt"]);
     assert!(again.stdout.contains("the store has one that is as good\n0 taken over, 0 refused"), "{again:?}");
+    let again = platform.verb(&["import", "letsencrypt", "--json"]).json();
+    assert_eq!((&again["taken"], again["as_good"].as_array().unwrap().len()), (&json!([]), 1), "{again}");
     fs::create_dir(dir("empty")).unwrap();
     let nothing = platform.verb(&["import", "empty"]);
     assert_eq!(nothing.code, 64, "{nothing:?}");
@@ -116,10 +120,13 @@ fn a_pair_that_was_brought_outlives_the_order_for_one_of_its_names() {
     let (chain, key) = save(platform.dir(), "chain.pem", "key.pem", &identity);
     let added = platform.verb(&["add", "--chain", &chain, "--key", &key]);
     assert_eq!(added.code, 0, "{added:?}");
-    assert_eq!(platform.verb(&["renew", "todos.example.com"]).code, 0);
+    let renewed = platform.verb(&["renew", "todos.example.com", "--json"]).json();
+    assert_eq!((&renewed["asked_for"], &renewed["controller"]), (&json!("todos.example.com"), &Value::Null), "nobody runs");
     platform.start();
     platform.certified("todos.example.com");
     let shown = platform.verb(&["show", "idle.example.com", "--json"]).json();
     let names: Vec<_> = shown.as_object().unwrap().values().map(|shown| shown["source"].clone()).collect();
     assert_eq!(names, [json!("added")], "the other name has its certificate still: {shown}");
+    let root = platform.verb(&["root", "--json"]).json();
+    assert!(root["root"].as_str().unwrap().starts_with("-----BEGIN CERTIFICATE-----"), "{root}");
 }
