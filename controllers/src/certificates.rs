@@ -11,6 +11,7 @@ pub mod import;
 pub mod job;
 pub mod local;
 pub mod look;
+pub mod made;
 pub mod need;
 pub mod order;
 pub mod pair;

@@ -1,14 +1,15 @@
 //! Our own limits, below those of the CA: what was ordered lately says whether one more order is in order.
 //!
-//! There is no counter to lose: the store knows when each certificate was ordered. A window that
-//! slides is stricter than the CA's token bucket of the same size.
+//! The store knows when each certificate was ordered, and when an order was made lately, whatever became of it. A window
+//! that slides is stricter than the CA's token bucket of the same size.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 use karman_contract::name::HostPattern;
 
 use super::entry::domain_of;
+use super::trouble::Trouble;
 
 /// What one account may ask of a CA. The defaults are four fifths of what Let's Encrypt allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +28,7 @@ impl Default for Limits {
     }
 }
 
-const ORDERS_WITHIN: SignedDuration = SignedDuration::from_hours(3);
+pub const ORDERS_WITHIN: SignedDuration = SignedDuration::from_hours(3);
 const CERTIFICATES_WITHIN: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// One order that was made at a CA.
@@ -49,10 +50,13 @@ pub struct Budget {
 }
 
 impl Budget {
-    pub fn new<'a>(limits: Limits, spent: impl IntoIterator<Item = Spent<'a>>, now: Timestamp) -> Self {
+    /// `made`: when orders were made; those among them that are not spent failed.
+    pub fn new<'a>(limits: Limits, spent: impl IntoIterator<Item = Spent<'a>>, made: &[Timestamp], now: Timestamp) -> Self {
         let mut budget = Self { limits, orders: Vec::new(), by_domain: HashMap::new(), by_names: HashMap::new() };
         let recent = |order: &Spent<'_>| order.at > now - CERTIFICATES_WITHIN;
         spent.into_iter().filter(recent).for_each(|order| budget.spend(&order));
+        let known: HashSet<_> = budget.orders.iter().copied().collect();
+        budget.orders.extend(made.iter().filter(|at| !known.contains(at)));
         budget
     }
 
@@ -91,11 +95,35 @@ impl Budget {
     }
 }
 
+/// The budgets of all CAs that are asked, by their names.
+#[derive(Clone, Debug, Default)]
+pub struct Budgets(pub BTreeMap<String, Budget>);
+
+impl Budgets {
+    /// Whether one more order at this CA is within its limits. A CA without a budget has none.
+    pub fn check(&self, ca: &str, names: &[HostPattern], now: Timestamp) -> Result<(), Wait> {
+        self.0.get(ca).map_or(Ok(()), |budget| budget.check(names, now))
+    }
+
+    /// Counts an order.
+    pub fn spend(&mut self, ca: &str, order: &Spent<'_>) {
+        if let Some(budget) = self.0.get_mut(ca) {
+            budget.spend(order);
+        }
+    }
+}
+
 /// Which limit an order waits for, and until when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wait {
     pub until: Timestamp,
     pub limit: String,
+}
+
+impl Wait {
+    pub fn trouble(self, now: Timestamp) -> Trouble {
+        Trouble { wait: Some(now.duration_until(self.until)), ..Trouble::passing(format!("our own limit of {}", self.limit)) }
+    }
 }
 
 /// When there is room again for one more, if there is none now.

@@ -6,14 +6,14 @@ use jiff::{SignedDuration, Timestamp};
 use karman_contract::name::HostPattern;
 
 use super::look::Caa;
-use super::settings::{AcmeCa, Ca, Settings};
+use super::settings::{AcmeCa, Settings};
 use super::trouble::Trouble;
 
 /// A CA that fails everybody is waited for this long before the next one is asked.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(1);
 
 /// How the CAs have been lately, as this process saw it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Health {
     by_ca: BTreeMap<String, Sickness>,
 }
@@ -55,8 +55,7 @@ impl Health {
         caa: &Caa,
         now: Timestamp,
     ) -> Result<&'a AcmeCa, Trouble> {
-        let cas = settings.cas.iter().filter_map(|ca| if let Ca::Acme(ca) = ca { Some(ca) } else { None });
-        let allowed: Vec<_> = cas.filter(|ca| caa.allows(&ca.caa, name)).collect();
+        let allowed: Vec<_> = settings.acme().filter(|ca| caa.allows(&ca.caa, name)).collect();
         let well = |ca: &&&AcmeCa| !self.is_given_up(&ca.name, now);
         let here = allowed.iter().find(|ca| present == ca.name).filter(well);
         // Where none is well, the first is as good as any.

@@ -1,7 +1,7 @@
 //! The controller's loop: hear news of the store, decide, start jobs, wait for what comes next.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,13 +11,14 @@ use tracing::{info, warn};
 
 use super::accounts::Accounts;
 use super::backoff;
-use super::budget::{Budget, Limits, Spent};
+use super::budget::{Budgets, Spent};
 use super::job::{Job, Office};
 use super::local::LocalCa;
+use super::made::Made;
 use super::need::Need;
 use super::plan::{Known, Task, Urgency};
 use super::renewal;
-use super::settings::{AcmeCa, Ca, Settings};
+use super::settings::Settings;
 use super::view::View;
 use crate::failure::Failure;
 use crate::keys::account::LocalCaFile;
@@ -61,6 +62,9 @@ pub async fn run(store: Arc<dyn Store>, sealing: Sealing) -> Result<(), Failure>
     }
 }
 
+/// What is to be worked on, and the CA that is to be asked.
+type Due<'a> = (Urgency, &'a String, &'a Need, &'a str);
+
 struct Controller {
     office: Arc<Office>,
     view: View,
@@ -74,7 +78,8 @@ struct Controller {
 impl Controller {
     fn new(store: Arc<dyn Store>, lease: Arc<Lease>, sealing: Arc<Sealing>) -> Self {
         let accounts = Accounts::new(Arc::clone(&store), Arc::clone(&lease), Arc::clone(&sealing));
-        let office = Office { store, lease, sealing, accounts, health: std::sync::Mutex::default() };
+        let (health, made) = (std::sync::Mutex::default(), tokio::sync::Mutex::default());
+        let office = Office { store, lease, sealing, accounts, health, made };
         Self {
             office: Arc::new(office),
             view: View::default(),
@@ -86,6 +91,7 @@ impl Controller {
 
     /// Works until the lease is lost.
     async fn work(&mut self) -> Result<(), Failure> {
+        *self.office.made.lock().await = Made::read(self.office.store.as_ref()).await?;
         let mut news = self.office.store.follow(&View::KINDS).await?;
         let first = news.next().await?;
         self.view.take(first, Timestamp::now());
@@ -152,28 +158,27 @@ impl Controller {
         let needs = self.view.needs(&settings);
         let known = Known::new(&needs, &self.view.certificates, &self.view.orders, now);
         self.clear(&known).await?;
-        let mut budget = Budget::new(Limits::default(), [], now);
-        if let Some(ca) = acme_cas(&settings).next() {
-            budget = Budget::new(ca.limits, known.spent(&ca.name), now);
-        }
+        let health = self.office.health.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut budgets = known.budgets(&settings, &*self.office.made.lock().await);
 
         let mut next = self.unrolled.values().map(|(_, until)| *until).fold(now + PASS_EVERY, Timestamp::min);
         let mut work = Vec::new();
         for (id, need) in &needs {
-            match known.task(id, need, &budget) {
+            let ca = known.ca_for(id, need, &settings, &health).map_or("", |ca| &ca.name);
+            match known.task(id, need, ca, &budgets) {
                 Task::Good { until, .. } | Task::Wait { until, .. } => next = next.min(until),
                 Task::Unable(_) => {}
                 Task::Done => self.remove(Key::new(Kind::Order, id)).await?,
-                Task::Work { urgency } => work.push((urgency, id, need)),
+                Task::Work { urgency } => work.push((urgency, id, need, ca)),
             }
         }
         work.sort_unstable_by(|one, other| (other.0, one.1).cmp(&(one.0, other.1)));
         if let Some(local) = local {
-            let wanted: Vec<_> = work.into_iter().map(|(_, id, need)| (id.clone(), need.clone())).collect();
+            let wanted: Vec<_> = work.into_iter().map(|(_, id, need, _)| (id.clone(), need.clone())).collect();
             self.issue(&local, wanted).await?;
         } else if !settings.cas.is_empty() {
-            let wanted = self.affordable(work, &mut budget, now);
-            self.start(wanted, &settings);
+            let wanted = self.affordable(work, &mut budgets, now);
+            self.start(wanted, &settings, &Arc::new(budgets));
             self.ask_about_renewals(&settings, now);
         }
         Ok(next)
@@ -181,32 +186,32 @@ impl Controller {
 
     /// What may be begun now, the most urgent first: an order that is made already goes on in any
     /// case, and what is begun in this pass counts for the rest of it.
-    fn affordable(&self, work: Vec<(Urgency, &String, &Need)>, budget: &mut Budget, now: Timestamp) -> Vec<(String, Need)> {
+    fn affordable<'a>(&self, work: Vec<Due<'a>>, budgets: &mut Budgets, now: Timestamp) -> Vec<(String, Need, &'a str)> {
         let busy: BTreeSet<_> = self.busy.values().collect();
         let mut wanted = Vec::new();
-        for (urgency, id, need) in work.into_iter().filter(|(_, id, _)| !busy.contains(id)) {
+        for (urgency, id, need, ca) in work.into_iter().filter(|(_, id, ..)| !busy.contains(id)) {
             if wanted.len() + self.jobs.len() >= JOBS_MAX {
                 break;
             }
             let names = std::slice::from_ref(&need.name);
             let goes_on = self.view.orders.get(id).is_some_and(|order| order.attempt.is_some());
             if !goes_on && urgency != Urgency::Renewal {
-                if budget.check(names, now).is_err() {
+                if budgets.check(ca, names, now).is_err() {
                     continue;
                 }
-                budget.spend(&Spent { at: now, names, renews: false });
+                budgets.spend(ca, &Spent { at: now, names, renews: false });
             }
-            wanted.push((id.clone(), need.clone()));
+            wanted.push((id.clone(), need.clone(), ca));
         }
         wanted
     }
 
-    fn start(&mut self, wanted: Vec<(String, Need)>, settings: &Arc<Settings>) {
+    fn start(&mut self, wanted: Vec<(String, Need, &str)>, settings: &Arc<Settings>, budgets: &Arc<Budgets>) {
         let accounts = Arc::new(self.view.accounts.clone());
-        for (id, need) in wanted {
+        for (id, need, ca) in wanted {
             let Ok(method) = need.way else { continue };
-            let (settings, accounts) = (Arc::clone(settings), Arc::clone(&accounts));
-            let job = Job { id: id.clone(), need, method, settings, accounts };
+            let (settings, accounts, budgets) = (Arc::clone(settings), Arc::clone(&accounts), Arc::clone(budgets));
+            let job = Job { id: id.clone(), need, method, settings, accounts, counted_at: ca.to_owned(), budgets };
             let office = Arc::clone(&self.office);
             let handle = self.jobs.spawn(async move { office.meet(&job).await });
             self.busy.insert(handle.id(), id);
@@ -228,7 +233,7 @@ impl Controller {
         let busy: BTreeSet<_> = self.busy.values().cloned().collect();
         let due = self.view.certificates.iter().filter(|(id, file)| renewal::asks_now(file, now) && !busy.contains(*id));
         let due = due.filter_map(|(id, file)| {
-            let ca = acme_cas(settings).find(|ca| file.ca.as_deref() == Some(&ca.name))?;
+            let ca = settings.acme().find(|ca| file.ca.as_deref() == Some(&ca.name))?;
             Some((id.clone(), ca.clone()))
         });
         let room = JOBS_MAX.saturating_sub(self.jobs.len());
@@ -289,7 +294,7 @@ impl Controller {
         if !self.jobs.is_empty() {
             return;
         }
-        for ca in acme_cas(settings) {
+        for ca in settings.acme() {
             let Some(file) = self.view.accounts.get(&ca.name).filter(|file| file.rotate) else { continue };
             let (failures, until) = self.unrolled.get(&ca.name).copied().unwrap_or((0, now));
             if until > now {
@@ -306,8 +311,4 @@ impl Controller {
             }
         }
     }
-}
-
-fn acme_cas(settings: &Settings) -> impl Iterator<Item = &AcmeCa> {
-    settings.cas.iter().filter_map(|ca| if let Ca::Acme(ca) = ca { Some(ca) } else { None })
 }

@@ -12,10 +12,12 @@ use tracing::{info, warn};
 use super::accounts::Accounts;
 use super::acme::http::noting_answers;
 use super::acme::{Client, renewal_id};
+use super::budget::Budgets;
 use super::choice::Health;
 use super::entry::{CertificateFile, OrderedAs, Source, place_of_key};
 use super::local::LocalCa;
 use super::look::{Caa, Resolver};
+use super::made::Made;
 use super::need::Need;
 use super::order::Order;
 use super::pair::{Pair, leaf_of};
@@ -42,6 +44,8 @@ pub struct Office {
     pub sealing: Arc<Sealing>,
     pub accounts: Accounts,
     pub health: Mutex<Health>,
+    /// Held while it is written.
+    pub made: tokio::sync::Mutex<Made>,
 }
 
 /// One need to be met.
@@ -51,6 +55,9 @@ pub struct Job {
     pub method: Method,
     pub settings: Arc<Settings>,
     pub accounts: Arc<BTreeMap<String, AccountFile>>,
+    /// The CA whose budget this order was counted in.
+    pub counted_at: String,
+    pub budgets: Arc<Budgets>,
 }
 
 impl Office {
@@ -97,6 +104,11 @@ impl Office {
         let caa = resolver.look(&job.need.name, job.method, &job.settings).await?;
         let present = paper.order.attempt.as_ref().map(|attempt| attempt.ca.clone());
         let ca = self.choose(job, present.as_deref().unwrap_or_default(), &caa)?;
+        if ca.name != job.counted_at && !paper.order.is_made_at(&ca.name) {
+            // The domain's owner allows this one only, or the other has failed since.
+            let names = std::slice::from_ref(&job.need.name);
+            job.budgets.check(&ca.name, names, Timestamp::now()).map_err(|wait| wait.trouble(Timestamp::now()))?;
+        }
         let known = job.accounts.get(&ca.name);
         let mut repeats = 0;
         let client = loop {
@@ -117,7 +129,11 @@ impl Office {
             open: None,
         };
         loop {
+            let was_made = paper.order.is_made_at(&ca.name);
             let step = self.noted(ca, bench.step(&mut paper.order)).await;
+            if let Some(attempt) = paper.order.attempt.as_ref().filter(|attempt| !was_made && attempt.costs()) {
+                self.note_made(&ca.name, attempt.at).await?;
+            }
             match step {
                 Ok(Step::Save) => self.save(&job.id, paper).await?,
                 Ok(Step::SaveAndPublish) => {
@@ -139,6 +155,13 @@ impl Office {
                 }
             }
         }
+    }
+
+    /// Counts an order that a CA has made. The next start counts it too.
+    async fn note_made(&self, ca: &str, at: Timestamp) -> Result<(), StoreError> {
+        let mut made = self.made.lock().await;
+        made.add(ca, at);
+        self.store.commit(&made.written()?.under(&self.lease)).await
     }
 
     fn choose<'a>(&self, job: &'a Job, present: &str, caa: &Caa) -> Result<&'a AcmeCa, Trouble> {

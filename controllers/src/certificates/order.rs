@@ -125,6 +125,11 @@ impl Order {
         own.is_some() && own == file.order.as_ref().map(|order| &order.url)
     }
 
+    /// Whether this CA has the order.
+    pub fn is_made_at(&self, ca: &str) -> bool {
+        self.attempt.as_ref().is_some_and(|attempt| attempt.ca == ca && attempt.url.is_some())
+    }
+
     pub fn waits(&self, now: Timestamp) -> Option<Timestamp> {
         self.not_before.filter(|until| *until > now)
     }
@@ -137,6 +142,13 @@ impl Order {
     /// What edges have to show while this order is under way.
     pub fn alpn(&self) -> impl Iterator<Item = (&Host, &AlpnChallenge)> {
         self.attempt.iter().filter_map(|attempt| attempt.shown.as_ref()).flat_map(|shown| &shown.alpn)
+    }
+}
+
+impl Attempt {
+    /// Whether it counts for the CA's limits: it has it, and not as a renewal.
+    pub fn costs(&self) -> bool {
+        self.url.is_some() && self.replaces.is_none()
     }
 }
 

@@ -5,11 +5,15 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::{SignedDuration, Timestamp};
 use karman_contract::name::HostPattern;
 
-use super::budget::{Budget, Spent};
+use super::budget::{Budget, Budgets, Spent};
+use super::choice::Health;
 use super::entry::{CertificateFile, Source};
+use super::look::Caa;
+use super::made::Made;
 use super::need::{Need, Unable};
 use super::order::Order;
 use super::renewal::{self, Due};
+use super::settings::{AcmeCa, Settings};
 
 /// Everything that decisions are made from.
 pub struct Known<'a> {
@@ -76,8 +80,14 @@ impl<'a> Known<'a> {
         covering.max_by_key(|(_, file)| file.not_after)
     }
 
-    /// Decides about one need. `budget` is that of the CA that would be asked.
-    pub fn task(&self, id: &str, need: &Need, budget: &Budget) -> Task {
+    /// The CA that a need goes to, unless the domain's owner allows only another: that is asked when it is due.
+    pub fn ca_for<'s>(&self, id: &str, need: &Need, settings: &'s Settings, health: &Health) -> Option<&'s AcmeCa> {
+        let present = self.orders.get(id).and_then(|order| order.attempt.as_ref()).map_or("", |attempt| &attempt.ca);
+        health.choose(settings, present, &need.name, &Caa::default(), self.now).ok()
+    }
+
+    /// Decides about one need; `ca` is the one that would be asked.
+    pub fn task(&self, id: &str, need: &Need, ca: &str, budgets: &Budgets) -> Task {
         let found = self.certificate_for(id, need);
         let due = found.map(|(id, file)| (id, renewal::due(file, self.now)));
         let order = self.orders.get(id);
@@ -107,7 +117,7 @@ impl<'a> Known<'a> {
         // An order that the CA has costs nothing more, nor does one that it knows as a renewal.
         let is_free = order.and_then(|order| order.attempt.as_ref()).is_some_and(|attempt| attempt.url.is_some())
             || (urgency == Urgency::Renewal && order.is_none_or(|order| !order.drop_replaces));
-        match budget.check(std::slice::from_ref(&need.name), self.now) {
+        match budgets.check(ca, std::slice::from_ref(&need.name), self.now) {
             Err(wait) if !is_free => Task::Wait { until: wait.until, why: format!("our own limit of {}", wait.limit) },
             _ => Task::Work { urgency },
         }
@@ -124,8 +134,14 @@ impl<'a> Known<'a> {
         self.certificates.iter().filter(move |(id, file)| ended(file) && !self.needs.contains_key(*id)).map(|(id, _)| id)
     }
 
+    /// What is left at each CA.
+    pub fn budgets(&self, settings: &Settings, made: &Made) -> Budgets {
+        let of = |ca: &AcmeCa| (ca.name.clone(), Budget::new(ca.limits, self.spent(&ca.name), made.at(&ca.name), self.now));
+        Budgets(settings.acme().map(of).collect())
+    }
+
     /// What was ordered at a CA, as far as the store tells.
-    pub fn spent(&self, ca: &'a str) -> impl Iterator<Item = Spent<'a>> {
+    fn spent(&self, ca: &str) -> impl Iterator<Item = Spent<'a>> {
         let issued = self.certificates.values().filter(move |file| file.ca.as_deref() == Some(ca)).filter_map(|file| {
             let order = file.order.as_ref()?;
             Some(Spent { at: order.at, names: &file.names, renews: order.renews })

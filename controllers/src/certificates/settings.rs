@@ -113,6 +113,11 @@ impl Settings {
         matches!(self.cas.as_slice(), [Ca::Local])
     }
 
+    /// The CAs that speak ACME, in the order in which they are asked.
+    pub fn acme(&self) -> impl Iterator<Item = &AcmeCa> {
+        self.cas.iter().filter_map(|ca| if let Ca::Acme(ca) = ca { Some(ca) } else { None })
+    }
+
     /// Whether a provider of ours can prove this name through DNS.
     pub fn has_zone(&self, name: &HostPattern) -> bool {
         let zones = self.dns.iter().flat_map(|dns| &dns.zones);

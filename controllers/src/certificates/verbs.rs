@@ -10,16 +10,18 @@ use karman_contract::name::HostPattern;
 use karman_contract::yaml::read_yaml;
 use serde::Serialize;
 
-use super::budget::{Budget, Limits};
+use super::budget::Budgets;
+use super::choice::Health;
 use super::entry::{CertificateFile, Source, id_of, id_of_brought};
 use super::import::{self, Found};
 use super::job::certificate_file;
+use super::made::Made;
 use super::need::Need;
 use super::order::Order;
 use super::pair::{Pair, fingerprint};
 use super::plan::{Known, Task};
 use super::renewal;
-use super::settings::{Ca, Settings};
+use super::settings::Settings;
 use super::view::View;
 use super::why::why;
 use crate::failure::{Exit, Failure};
@@ -128,7 +130,7 @@ impl Shown {
 async fn list(asked: &Asked) -> Result<(), Failure> {
     let now = Timestamp::now();
     let view = View::read(asked.store.as_ref()).await?;
-    let lines = lines(&view, now);
+    let lines = lines(&view, &Made::read(asked.store.as_ref()).await?, now);
     if asked.json {
         return print_json(&lines);
     }
@@ -149,18 +151,18 @@ async fn list(asked: &Asked) -> Result<(), Failure> {
     if mistakes.is_empty() { Ok(()) } else { Err(Failure::data(mistakes.join("\n"))) }
 }
 
-fn lines(view: &View, now: Timestamp) -> Vec<Line> {
+fn lines(view: &View, made: &Made, now: Timestamp) -> Vec<Line> {
     let settings = view.settings();
     let needs = view.needs(&settings);
     let known = Known::new(&needs, &view.certificates, &view.orders, now);
-    let budget = budget(&settings, &known);
+    let waits = Waits::new(&settings, &known, made);
     let mut lines: Vec<_> = needs
         .iter()
         .map(|(id, need)| Line {
             id: id.clone(),
             names: vec![need.name.clone()],
             certificate: known.certificate_for(id, need).map(|(_, file)| Shown::new(file, now)),
-            why: why_here(&settings, &known, id, need, &budget),
+            why: waits.why(id, need),
         })
         .collect();
     let unneeded = view.certificates.iter().filter(|(id, _)| !needs.contains_key(*id));
@@ -173,21 +175,27 @@ fn lines(view: &View, now: Timestamp) -> Vec<Line> {
     lines
 }
 
-/// The budget of the CA that is asked first.
-fn budget(settings: &Settings, known: &Known<'_>) -> Budget {
-    let Some(Ca::Acme(ca)) = settings.cas.first() else { return Budget::new(Limits::default(), [], known.now) };
-    let issued = known.certificates.values().filter(|file| file.ca.as_deref() == Some(&ca.name));
-    let spent: Vec<_> = issued.filter_map(|file| Some((file.order.as_ref()?, &file.names))).collect();
-    let spent = spent.iter().map(|(order, names)| super::budget::Spent { at: order.at, names, renews: order.renews });
-    Budget::new(ca.limits, spent, known.now)
+/// What all names of a store wait for.
+struct Waits<'a> {
+    settings: &'a Settings,
+    known: &'a Known<'a>,
+    budgets: Budgets,
 }
 
-fn why_here(settings: &Settings, known: &Known<'_>, id: &str, need: &Need, budget: &Budget) -> String {
-    let is_work = matches!(known.task(id, need, budget), Task::Work { .. });
-    if is_work && settings.cas.is_empty() {
-        return format!("{} is not ordered: platform.yaml names no CA under 'certificates'", need.name);
+impl<'a> Waits<'a> {
+    fn new(settings: &'a Settings, known: &'a Known<'a>, made: &Made) -> Self {
+        Self { settings, known, budgets: known.budgets(settings, made) }
     }
-    why(known, id, need, budget)
+
+    fn why(&self, id: &str, need: &Need) -> String {
+        // How the CAs are just now, only the controller knows.
+        let ca = self.known.ca_for(id, need, self.settings, &Health::default()).map_or("", |ca| &ca.name);
+        let is_work = matches!(self.known.task(id, need, ca, &self.budgets), Task::Work { .. });
+        if is_work && self.settings.cas.is_empty() {
+            return format!("{} is not ordered: platform.yaml names no CA under 'certificates'", need.name);
+        }
+        why(self.known, id, need, ca, &self.budgets)
+    }
 }
 
 async fn show(asked: &Asked, name: &str) -> Result<(), Failure> {
@@ -231,7 +239,8 @@ async fn say_why(asked: &Asked, name: &HostPattern) -> Result<(), Failure> {
         };
         return Err(Failure::new(Exit::Data, message));
     };
-    let why = why_here(&settings, &known, &id, need, &budget(&settings, &known));
+    let made = Made::read(asked.store.as_ref()).await?;
+    let why = Waits::new(&settings, &known, &made).why(&id, need);
     if asked.json { print_json(&BTreeMap::from([("why", why)])) } else { print(&format!("{why}\n")) }
 }
 

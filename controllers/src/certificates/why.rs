@@ -2,19 +2,19 @@
 
 use jiff::Timestamp;
 
-use super::budget::Budget;
+use super::budget::Budgets;
 use super::entry::CertificateFile;
 use super::need::Need;
 use super::order::Order;
 use super::plan::{Known, Task};
 use crate::verbs::span;
 
-/// Says in one line how a name stands. `now` is the time to count from.
-pub fn why(known: &Known<'_>, id: &str, need: &Need, budget: &Budget) -> String {
+/// Says in one line how a name stands; `ca` is the one that would be asked.
+pub fn why(known: &Known<'_>, id: &str, need: &Need, ca: &str, budgets: &Budgets) -> String {
     let name = &need.name;
     let now = known.now;
     let order = known.orders.get(id);
-    match known.task(id, need, budget) {
+    match known.task(id, need, ca, budgets) {
         Task::Good { id, until } => match known.certificates.get(&id) {
             Some(file) => format!("{name} is certified {}; {}", until_words(file, now), renewal_words(file, until, now)),
             None => format!("{name} is certified"),

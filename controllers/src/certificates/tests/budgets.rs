@@ -10,7 +10,7 @@ const LIMITS: Limits = Limits { orders: 3, per_domain: 2, same_names: 1 };
 
 fn budget(orders: &[(i64, Vec<HostPattern>, bool)]) -> Budget {
     let spent = orders.iter().map(|(hour, names, renews)| Spent { at: at(*hour), names, renews: *renews });
-    Budget::new(LIMITS, spent, at(200))
+    Budget::new(LIMITS, spent, &[], at(200))
 }
 
 fn check(budget: &Budget, name: &str) -> Result<(), String> {
@@ -40,6 +40,19 @@ fn what_is_over_or_renews_does_not_count() {
     assert_eq!(check(&over, "a.one.com"), Ok(()));
     let renewals: Vec<_> = (0..10).map(|_| (199, names(&["a.one.com"]), true)).collect();
     assert_eq!(check(&budget(&renewals), "a.one.com"), Ok(()));
+}
+
+#[test]
+fn an_order_that_failed_counts_for_the_account_and_no_name() {
+    let one = [Spent { at: at(198), names: &names(&["a.one.com"]), renews: false }];
+    for (made, expected) in [
+        (vec![at(198)], Ok(())),
+        (vec![at(198), at(199)], Ok(())),
+        (vec![at(198), at(199), at(200)], Err("1 3 orders in 3 hours".to_owned())),
+    ] {
+        let budget = Budget::new(LIMITS, one.clone(), &made, at(200));
+        assert_eq!(check(&budget, "b.one.com"), expected, "{made:?}");
+    }
 }
 
 #[test]

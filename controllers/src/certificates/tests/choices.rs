@@ -1,28 +1,13 @@
 //! Which CA an order goes to.
 
-use super::sample::at;
-use crate::certificates::budget::Limits;
+use super::sample::{at, settings};
 use crate::certificates::choice::Health;
 use crate::certificates::look::Caa;
-use crate::certificates::settings::{AcmeCa, Ca, Settings};
 use crate::certificates::trouble::{Remedy, Trouble};
-
-fn settings() -> Settings {
-    let ca = |name: &str| AcmeCa {
-        name: name.to_owned(),
-        directory: String::new(),
-        root: None,
-        caa: Vec::new(),
-        profile: None,
-        eab: None,
-        limits: Limits::default(),
-    };
-    Settings { cas: ["first", "second"].map(|name| Ca::Acme(ca(name))).into(), ..Settings::none() }
-}
 
 #[test]
 fn a_ca_is_well_again_by_its_own_answer_only() {
-    let settings = settings();
+    let settings = settings(&["first", "second"]);
     let down = Trouble { remedy: Remedy::GoOn, what: "no answer".to_owned(), wait: None, of_the_ca: true };
     let of_ours = Trouble::passing("the key cannot be sealed");
     let refused = Trouble::of_the_name("no such name");

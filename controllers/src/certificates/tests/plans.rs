@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 
-use super::sample::{at, certificate, names, need};
-use crate::certificates::budget::{Budget, Limits};
+use super::sample::{at, certificate, names, need, settings};
+use crate::certificates::budget::Budgets;
+use crate::certificates::choice::Health;
 use crate::certificates::entry::{CertificateFile, Source, covers};
+use crate::certificates::made::Made;
 use crate::certificates::need::{Need, Unable};
 use crate::certificates::order::Order;
 use crate::certificates::plan::{Known, Task, Urgency};
@@ -47,13 +49,12 @@ impl Scene {
 
     fn task(&self) -> Task {
         let known = self.known();
-        let budget = Budget::new(Limits::default(), known.spent("ca"), known.now);
-        known.task(NAME, &self.needs[NAME], &budget)
+        known.task(NAME, &self.needs[NAME], "ca", &known.budgets(&settings(&["ca"]), &Made::default()))
     }
 
     fn why(&self) -> String {
         let known = self.known();
-        why(&known, NAME, &self.needs[NAME], &Budget::new(Limits::default(), [], known.now))
+        why(&known, NAME, &self.needs[NAME], "ca", &Budgets::default())
     }
 }
 
@@ -103,6 +104,26 @@ fn our_own_limit_holds_back_orders_and_not_those_that_are_made() {
         order.attempt = Some(attempt);
     });
     assert_eq!(under_way.task(), work(Urgency::Missing));
+}
+
+#[test]
+fn each_ca_has_its_own_limit_and_an_order_that_goes_on_stays_where_it_is() {
+    let mut made = Made::default();
+    (0..240).for_each(|_| made.add("second", at(0)));
+    let new = scene();
+    let under_way = scene().ordering(|order| {
+        let mut attempt = super::orders::attempt();
+        (attempt.ca, attempt.url) = ("second".to_owned(), None);
+        order.attempt = Some(attempt);
+    });
+    let (settings, health) = (settings(&["first", "second"]), Health::default());
+    for (scene, expected) in [(new, "first"), (under_way, "second")] {
+        let known = scene.known();
+        let ca = known.ca_for(NAME, &scene.needs[NAME], &settings, &health).unwrap();
+        assert_eq!(ca.name, expected);
+        let task = known.task(NAME, &scene.needs[NAME], &ca.name, &known.budgets(&settings, &made));
+        assert_eq!(matches!(task, Task::Wait { why, .. } if why.contains("240 orders")), expected == "second", "{expected}");
+    }
 }
 
 #[test]

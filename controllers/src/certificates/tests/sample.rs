@@ -3,9 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 use karman_contract::name::HostPattern;
 
+use crate::certificates::budget::Limits;
 use crate::certificates::entry::{CertificateFile, Source};
 use crate::certificates::need::Need;
-use crate::certificates::settings::Method;
+use crate::certificates::settings::{AcmeCa, Ca, Method, Settings};
 
 pub(super) fn names(names: &[&str]) -> Vec<HostPattern> {
     names.iter().map(|name| name.parse().unwrap()).collect()
@@ -32,4 +33,18 @@ pub(super) fn certificate(name: &str, hours: i64) -> CertificateFile {
 
 pub(super) fn need(name: &str) -> Need {
     Need { name: name.parse().unwrap(), app: None, way: Ok(Method::Http01) }
+}
+
+/// Settings with these CAs.
+pub(super) fn settings(cas: &[&str]) -> Settings {
+    let ca = |name: &&str| AcmeCa {
+        name: (*name).to_owned(),
+        directory: String::new(),
+        root: None,
+        caa: Vec::new(),
+        profile: None,
+        eab: None,
+        limits: Limits::default(),
+    };
+    Settings { cas: cas.iter().map(|name| Ca::Acme(ca(name))).collect(), ..Settings::none() }
 }

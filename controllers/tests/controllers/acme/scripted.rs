@@ -28,6 +28,8 @@ pub(super) struct Ledger {
     pub(super) refusals: VecDeque<Refusal>,
     /// For the next orders that say what they replace.
     pub(super) renewal_refusals: VecDeque<Refusal>,
+    /// For the next requests for a certificate.
+    pub(super) finalize_refusals: VecDeque<Refusal>,
     /// Hours from now, for the certificates by the order of their issue; the last one is for all that follow.
     pub(super) windows: Vec<(i64, i64)>,
     /// What each new order said it replaces, those that were refused too.
@@ -95,6 +97,7 @@ fn answer(
                 "status": "valid", "identifier": {"type": "dns", "value": ledger.names[index]}, "challenges": [],
             }),
         ),
+        "finalize" if !ledger.finalize_refusals.is_empty() => refusal(&ledger.finalize_refusals.pop_front().unwrap()),
         "finalize" => {
             let csr = URL_SAFE_NO_PAD.decode(payload(request)["csr"].as_str().unwrap()).unwrap();
             ledger.issued.push(issue(&csr, issuer));

@@ -224,3 +224,24 @@ fn a_wish_that_comes_while_an_order_is_under_way_is_tried_at_once() {
     wait_until("it waits now", || waits(&platform).is_some());
     assert_eq!(platform.entry(&format!("orders/{HOST}")).unwrap()["asked_for"], true, "the wish stands");
 }
+
+#[test]
+fn an_order_that_failed_counts_for_our_own_limit_over_a_new_start_too() {
+    let mut platform = Platform::new();
+    let identity = Identity::for_address(own_address(0));
+    root_file(&identity, platform.dir());
+    let ca = ScriptedCa::start(own_address(14000), &identity);
+    let entry = json!({"name": "first", "directory": format!("https://{}/dir", ca.address), "root": "ca-root.pem", "limits": {"orders_per_3_hours": 1}});
+    let resolver = platform.resolver(own_address(8053));
+    platform.settings(&json!({"cas": [entry], "resolvers": [resolver], "propagation_seconds": 0}));
+    platform.app("one", &[HOST]);
+    ca.ledger().finalize_refusals.push_back(refused(403, "unauthorized", "not this one", None));
+    platform.start();
+    wait_until("it failed", || waits(&platform).is_some());
+    platform.kill();
+    assert_eq!(platform.verb(&["renew", HOST]).code, 0);
+    platform.start();
+    let why = || platform.verb(&["why", HOST]).stdout;
+    wait_until("it waits", || why().contains("our own limit of 1 orders in 3 hours"));
+    assert_eq!(ca.ledger().replaces.len(), 1, "no other order was made: {}", why());
+}
