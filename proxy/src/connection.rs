@@ -171,7 +171,7 @@ impl Connection {
     pub fn new(stream: TcpStream, peer: SocketAddr, local: SocketAddr) -> Self {
         // Small frames must not wait for an acknowledgement; a socket that refuses the option still works.
         let _ = stream.set_nodelay(true);
-        Self::with(Socket::Plain(Tcp::new(stream)), Ends::new(peer, local))
+        Self::with(Socket::Plain(Tcp::Watched(stream)), Ends::new(peer, local))
     }
 
     /// A client's connection: it has a slot, is fresh until its first request is there, and may not be

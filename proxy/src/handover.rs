@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
 use crate::admin::{self, Admin};
-use crate::listener::Acceptors;
+use crate::listener::{Acceptors, Door};
 use crate::processes::previous::Previous;
 
 pub use self::oneself::ask_oneself;
@@ -197,6 +197,10 @@ pub async fn offer(admin: &Arc<Admin>, acceptors: &Acceptors, probe: Option<&Tcp
     }
 }
 
+fn listed(name: &str, address: io::Result<SocketAddr>, listener: impl AsFd) -> io::Result<(Listed, OwnedFd)> {
+    Ok((Listed { name: name.to_owned(), address: address? }, listener.as_fd().try_clone_to_owned()?))
+}
+
 async fn hand_over(
     stream: tokio::net::UnixStream,
     admin: &Arc<Admin>,
@@ -206,18 +210,13 @@ async fn hand_over(
     let mut line = stream.into_std()?;
     line.set_nonblocking(false)?;
     line.set_read_timeout(Some(TAKE_OVER_TIMEOUT))?;
-    let listeners: Vec<(&str, &TcpListener)> = acceptors
-        .doors()
-        .iter()
-        .map(|door| (if door.is_https { LISTEN_HTTPS } else { LISTEN_HTTP }, &*door.listener))
-        .chain(probe.map(|probe| (PROBE_ADDRESS, probe)))
-        .collect();
-    let list: Vec<Listed> = listeners
-        .iter()
-        .map(|(name, listener)| Ok(Listed { name: (*name).to_owned(), address: listener.local_addr()? }))
-        .collect::<io::Result<_>>()?;
-    let sockets: Vec<OwnedFd> =
-        listeners.iter().map(|(_, listener)| listener.as_fd().try_clone_to_owned()).collect::<io::Result<_>>()?;
+    let door = |door: &Door| {
+        let name = if door.is_https { LISTEN_HTTPS } else { LISTEN_HTTP };
+        listed(name, door.listener.local_addr(), &*door.listener)
+    };
+    let probe = probe.map(|probe| listed(PROBE_ADDRESS, probe.local_addr(), probe));
+    let listeners = acceptors.doors().iter().map(door).chain(probe).collect::<io::Result<Vec<_>>>()?;
+    let (list, sockets): (Vec<_>, Vec<_>) = listeners.into_iter().unzip();
     let mut line = blocking(move || {
         send(&line, &list, &sockets)?;
         hear(&mut line, TAKE)?;

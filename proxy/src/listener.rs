@@ -2,9 +2,9 @@
 
 mod http2;
 
-use std::fmt::{self, Debug};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,10 @@ use pingora_core::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora_core::server::ShutdownWatch;
 use pingora_proxy::HttpProxy;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{Mutex, watch};
-use tokio::task::JoinSet;
+use tokio::task::coop::consume_budget;
+use tokio::task::{JoinSet, yield_now};
 
 use crate::border;
 use crate::connection::{Connection, Fresh, Slot};
@@ -28,6 +30,8 @@ use crate::tls::Secured;
 
 /// Connections that the kernel keeps for us while we are busy or full.
 const BACKLOG: u32 = 4_096;
+/// Connections that a thread takes before it turns to those that it has.
+const TAKEN_AT_ONCE: usize = 16;
 /// After an accept that failed for want of something (files, memory), which a moment may bring back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -55,28 +59,52 @@ pub struct Acceptors {
 #[derive(Clone, Debug)]
 pub struct Door {
     pub listener: Arc<TcpListener>,
+    /// The same one, for those who come while somebody is taken.
+    same: Arc<StdListener>,
     pub is_https: bool,
 }
 
-/// Where accepted connections go.
-struct Front {
-    /// One for each of the threads.
-    proxies: Vec<Arc<HttpProxy<Proxy>>>,
-    edge: Arc<Edge>,
-    /// Says when connections are to end after their request.
-    stop: ShutdownWatch,
-}
-
-impl Debug for Front {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("front")
+impl Door {
+    pub fn new(listener: TcpListener, is_https: bool) -> io::Result<Self> {
+        let same = StdListener::from(listener.as_fd().try_clone_to_owned()?);
+        Ok(Self { listener: Arc::new(listener), same: Arc::new(same), is_https })
     }
 }
 
+/// Where accepted connections go: to the threads, each in its turn. What waits there has a slot each.
+#[derive(Debug)]
+struct Front {
+    edge: Arc<Edge>,
+    threads: Vec<UnboundedSender<Arrival>>,
+}
+
+/// A connection that was accepted.
+#[derive(Debug)]
+struct Accepted {
+    stream: StdStream,
+    ends: proxy_protocol::Ends,
+    fresh: Fresh,
+    is_https: bool,
+}
+
+/// One that was let in, on its way to the thread that serves it.
+#[derive(Debug)]
+struct Arrival {
+    accepted: Accepted,
+    slot: Slot,
+}
+
 impl Acceptors {
-    pub fn new(doors: Vec<Door>, proxies: Vec<Arc<HttpProxy<Proxy>>>, edge: Arc<Edge>, stop: ShutdownWatch) -> Self {
-        let front = Arc::new(Front { proxies, edge, stop });
-        Self { doors, front, accepting: Mutex::default(), go_on: watch::Sender::new(false) }
+    /// `proxies`: one for each of the threads.
+    pub fn new(doors: Vec<Door>, proxies: Vec<Arc<HttpProxy<Proxy>>>, edge: Arc<Edge>, stop: &ShutdownWatch) -> Self {
+        let thread = |(number, http): (usize, Arc<HttpProxy<Proxy>>)| {
+            let (sender, arrivals) = mpsc::unbounded_channel();
+            let server = Arc::new(Server { http, edge: Arc::clone(&edge), stop: stop.clone() });
+            edge.threads.spawn(number, take(arrivals, server));
+            sender
+        };
+        let threads = proxies.into_iter().enumerate().map(thread).collect();
+        Self { doors, front: Arc::new(Front { edge, threads }), accepting: Mutex::default(), go_on: watch::Sender::new(false) }
     }
 
     pub fn doors(&self) -> &[Door] {
@@ -100,61 +128,73 @@ impl Acceptors {
     }
 }
 
-async fn accept(Door { listener, is_https }: Door, front: Arc<Front>, mut go_on: watch::Receiver<bool>) {
-    let Ok(local) = listener.local_addr() else { return };
+async fn accept(door: Door, front: Arc<Front>, mut go_on: watch::Receiver<bool>) {
+    let Ok(local) = door.listener.local_addr() else { return };
     let mut warned: Option<Instant> = None;
     while *go_on.borrow_and_update() {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = door.listener.accept() => accepted,
             _ = go_on.changed() => continue,
         };
-        match accepted {
-            Ok((stream, peer)) => {
-                // It is told of by the thread that it is given to, and by no other.
-                let Ok(stream) = stream.into_std() else { continue };
-                // Counted from here on: a stop waits for its first request.
-                let fresh = Fresh::new(&front.edge.counts.fresh);
-                let arrival = Arrival { stream, ends: proxy_protocol::Ends { client: peer, local }, fresh, is_https };
-                let mut slot = Box::pin(Arc::clone(&front.edge.slots).acquire_owned());
-                // Without a free slot no more are accepted: they wait in the backlog, where they cost nothing.
-                tokio::select! {
-                    slot = &mut slot => front.take(arrival, slot.ok()),
-                    // Who was accepted is served, whoever accepts the next.
-                    _ = go_on.changed() => {
-                        let front = Arc::clone(&front);
-                        tokio::spawn(async move { front.take(arrival, slot.await.ok()) });
-                    }
-                }
+        // The event loop of this task has nothing to do with a connection that another thread serves. It watches the first of
+        // a crowd for a moment, and the others never.
+        let mut accepted = accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer)));
+        while let Ok((stream, client)) = accepted {
+            let ends = proxy_protocol::Ends { client, local };
+            // Counted from here on: a stop waits for its first request.
+            let fresh = Fresh::new(&front.edge.counts.fresh);
+            front.admit(Accepted { stream, ends, fresh, is_https: door.is_https }, &mut go_on).await;
+            consume_budget().await;
+            accepted = if *go_on.borrow() { door.same.accept() } else { Err(io::ErrorKind::WouldBlock.into()) };
+        }
+        let Err(e) = accepted else { continue };
+        if e.kind() != io::ErrorKind::WouldBlock {
+            if warned.is_none_or(|at| at.elapsed() > WARN_EVERY) {
+                tracing::warn!(%local, error = %e, "connections cannot be accepted; trying on");
+                warned = Some(Instant::now());
             }
-            Err(e) => {
-                if warned.is_none_or(|at| at.elapsed() > WARN_EVERY) {
-                    tracing::warn!(%local, error = %e, "connections cannot be accepted; trying on");
-                    warned = Some(Instant::now());
-                }
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
+            tokio::time::sleep(ACCEPT_PAUSE).await;
         }
     }
 }
 
-/// A connection that was accepted, on its way to the thread that serves it.
-struct Arrival {
-    stream: std::net::TcpStream,
-    ends: proxy_protocol::Ends,
-    fresh: Fresh,
-    is_https: bool,
+impl Front {
+    /// Lets a connection in once there is a slot for it. Without a free one no more are accepted: they wait in the backlog,
+    /// where they cost nothing. Nobody closes the semaphore that slots come from.
+    async fn admit(self: &Arc<Self>, accepted: Accepted, go_on: &mut watch::Receiver<bool>) {
+        let slots = Arc::clone(&self.edge.slots);
+        if let Ok(slot) = Arc::clone(&slots).try_acquire_owned() {
+            return self.give(Arrival { accepted, slot });
+        }
+        let mut slot = Box::pin(slots.acquire_owned());
+        tokio::select! {
+            Ok(slot) = &mut slot => self.give(Arrival { accepted, slot }),
+            // Who was accepted is served, whoever accepts the next.
+            _ = go_on.changed() => {
+                let front = Arc::clone(self);
+                tokio::spawn(async move { slot.await.map(|slot| front.give(Arrival { accepted, slot })) });
+            }
+        }
+    }
+
+    /// Gives a connection to the thread whose turn it is. A thread takes them for the life of the process.
+    fn give(&self, arrival: Arrival) {
+        if let Some(thread) = self.threads.get(self.edge.threads.turn()) {
+            let _ = thread.send(arrival);
+        }
+    }
 }
 
-impl Front {
-    /// Gives a connection to one of the threads, to each in turn. Nobody closes the semaphore that slots come from.
-    fn take(self: &Arc<Self>, arrival: Arrival, slot: Option<Slot>) {
-        let Some(slot) = slot else { return };
-        let (thread, front) = (self.edge.threads.turn(), Arc::clone(self));
-        self.edge.threads.spawn(thread, async move {
-            if let Some(http) = front.proxies.get(thread) {
-                serve(arrival, slot, http, &front).await;
-            }
-        });
+/// Takes what comes to a thread.
+async fn take(mut arrivals: UnboundedReceiver<Arrival>, server: Arc<Server>) {
+    let mut taken = Vec::with_capacity(TAKEN_AT_ONCE);
+    while arrivals.recv_many(&mut taken, TAKEN_AT_ONCE).await > 0 {
+        for arrival in taken.drain(..) {
+            let server = Arc::clone(&server);
+            tokio::spawn(async move { server.serve(arrival).await });
+        }
+        // Who is here goes before who comes.
+        yield_now().await;
     }
 }
 
@@ -170,7 +210,7 @@ async fn introduce(stream: TcpStream, socket: proxy_protocol::Ends, edge: &Edge)
 async fn open(stream: TcpStream, is_https: bool, ends: proxy_protocol::Ends, edge: &Edge) -> Option<(Socket, Option<Secured>)> {
     // Small frames must not wait for an acknowledgement; a socket that refuses the option still works.
     let _ = stream.set_nodelay(true);
-    let stream = Tcp::new(stream);
+    let stream = Tcp::Watched(stream);
     if !is_https {
         return Some((Socket::Plain(stream), None));
     }
@@ -193,32 +233,43 @@ pub fn http2_options(limits: &Limits) -> H2Options {
     options
 }
 
-/// Serves the requests of one connection, until it ends or becomes a tunnel.
-async fn serve(arrival: Arrival, slot: Slot, http: &Arc<HttpProxy<Proxy>>, Front { edge, stop, .. }: &Front) {
-    let Arrival { stream, ends, fresh, is_https } = arrival;
-    let Ok(stream) = TcpStream::from_std(stream) else { return };
-    let Some((stream, ends)) = introduce(stream, ends, edge).await else { return };
-    let Some(socket) = open(stream, is_https, ends, edge).await else { return };
-    let slowest = edge.settings.limits.slowest();
-    let mut connection = Box::new(Connection::of_client(socket, (ends.client, ends.local), slot, fresh, slowest));
-    if connection.ends().is_http2() {
-        // In a box: other connections keep no room for it.
-        return Box::pin(http2::serve(connection, http, edge, stop)).await;
-    }
-    let mut kept: Option<HttpPersistentSettings> = None;
-    while let Some(head) = border::next_head(&mut connection, edge, kept.is_none()).await {
-        let mut session = ServerSession::new_http1(connection);
-        match kept {
-            Some(kept) => kept.apply_to_session(&mut session),
-            None => {
-                let requests = u32::try_from(edge.settings.limits.keepalive_requests).unwrap_or(u32::MAX);
-                session.set_keepalive_reuses_remaining(Some(requests));
-            }
+/// What serves the connections of a thread.
+struct Server {
+    http: Arc<HttpProxy<Proxy>>,
+    edge: Arc<Edge>,
+    /// Says when connections are to end after their request.
+    stop: ShutdownWatch,
+}
+
+impl Server {
+    /// Serves the requests of one connection, until it ends or becomes a tunnel.
+    async fn serve(&self, Arrival { accepted, slot }: Arrival) {
+        let Accepted { stream, ends, fresh, is_https } = accepted;
+        let Self { http, edge, stop } = self;
+        let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) else { return };
+        let Some((stream, ends)) = introduce(stream, ends, edge).await else { return };
+        let Some(socket) = open(stream, is_https, ends, edge).await else { return };
+        let slowest = edge.settings.limits.slowest();
+        let mut connection = Box::new(Connection::of_client(socket, (ends.client, ends.local), slot, fresh, slowest));
+        if connection.ends().is_http2() {
+            // In a box: other connections keep no room for it.
+            return Box::pin(http2::serve(connection, http, edge, stop)).await;
         }
-        session.set_pipelined_prefix(head);
-        let Some(reused) = http.process_new_http(session, stop).await else { return };
-        let (stream, settings) = reused.consume();
-        let Some(again) = Connection::from(stream) else { return };
-        (connection, kept) = (again, settings);
+        let mut kept: Option<HttpPersistentSettings> = None;
+        while let Some(head) = border::next_head(&mut connection, edge, kept.is_none()).await {
+            let mut session = ServerSession::new_http1(connection);
+            match kept {
+                Some(kept) => kept.apply_to_session(&mut session),
+                None => {
+                    let requests = u32::try_from(edge.settings.limits.keepalive_requests).unwrap_or(u32::MAX);
+                    session.set_keepalive_reuses_remaining(Some(requests));
+                }
+            }
+            session.set_pipelined_prefix(head);
+            let Some(reused) = http.process_new_http(session, stop).await else { return };
+            let (stream, settings) = reused.consume();
+            let Some(again) = Connection::from(stream) else { return };
+            (connection, kept) = (again, settings);
+        }
     }
 }

@@ -65,6 +65,11 @@ impl Pace {
         if pause < Duration::from_millis(1) { Duration::ZERO } else { pause }
     }
 
+    /// Whether we wait for the other side.
+    pub fn is_waiting(&self) -> bool {
+        self.since.is_some()
+    }
+
     /// Whether the other side lives on its patience.
     pub fn is_slow(&self) -> bool {
         !self.pause().is_zero()

@@ -84,7 +84,7 @@ pub async fn run(settings: Settings, upgrade: bool) -> Result<(), StartError> {
     tokio::spawn(overload::watch(Arc::clone(&edge)));
     let doubting = Arc::clone(&edge);
     tokio::spawn(Arc::clone(&edge.health).doubt(move || !doubting.is_draining()));
-    let acceptors = Acceptors::new(clients, proxies.clone(), Arc::clone(&edge), stopped);
+    let acceptors = Acceptors::new(clients, proxies.clone(), Arc::clone(&edge), &stopped);
     if let Some(inherited) = &mut inherited {
         inherited.take().await.map_err(failed("take over from the running proxy"))?;
     }
@@ -244,10 +244,9 @@ fn bind(mut admin: Admin, inherited: Option<&Inherited>) -> Result<Listeners, St
     }
     let texts = |listeners: &[TcpListener]| listeners.iter().map(text).collect();
     admin.bound = Bound { http: texts(&http), https: texts(&https), probe: probe.as_ref().map(text) };
-    let doors = |listeners: Vec<TcpListener>, is_https| {
-        listeners.into_iter().map(move |listener| Door { listener: Arc::new(listener), is_https })
-    };
-    Ok((Arc::new(admin), doors(http, false).chain(doors(https, true)).collect(), probe))
+    let door = |(listener, is_https)| Door::new(listener, is_https).map_err(failed("wait at a listener"));
+    let listeners = http.into_iter().map(|http| (http, false)).chain(https.into_iter().map(|https| (https, true)));
+    Ok((Arc::new(admin), listeners.map(door).collect::<Result<_, _>>()?, probe))
 }
 
 /// The proxy of one thread. Its pool is its own: whoever takes a connection out of it is told of what it

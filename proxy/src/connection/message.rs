@@ -86,7 +86,10 @@ impl Connection {
     ) -> Poll<T> {
         while self.reading.is_slow() {
             if self.reading.poll_rest(cx, look).is_pending() {
-                self.stream.get_mut().leave_alone();
+                // Unless its client is waited for to take something.
+                if !self.writing.is_waiting() {
+                    self.stream.get_mut().leave_alone();
+                }
                 return Poll::Pending;
             }
             // The next rest wakes us, if this look finds nothing.

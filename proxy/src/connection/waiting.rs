@@ -47,6 +47,11 @@ impl Waiting {
         }
     }
 
+    /// Whether the other side is waited for now.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.pace.as_ref().is_some_and(Pace::is_waiting)
+    }
+
     /// Whether the other side lives on its patience: then it is looked at after a rest, and not when something comes.
     pub(super) fn is_slow(&self) -> bool {
         self.pace.as_ref().is_some_and(Pace::is_slow)

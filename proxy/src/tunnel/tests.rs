@@ -30,8 +30,8 @@ async fn rig(early_from_client: &[u8], early_from_app: &[u8]) -> Rig {
     let (from_client, from_app) = (early_from_client.to_vec(), early_from_app.to_vec());
     let carried = Arc::clone(&tunnel);
     let task = tokio::spawn(async move {
-        let client = Side { socket: Socket::Plain(Tcp::new(client_side)), early: from_client };
-        carried.carry(client, Side { socket: Socket::Plain(Tcp::new(app_side)), early: from_app }).await.0
+        let client = Side { socket: Socket::Plain(Tcp::Watched(client_side)), early: from_client };
+        carried.carry(client, Side { socket: Socket::Plain(Tcp::Watched(app_side)), early: from_app }).await.0
     });
     Rig { client, app, tunnel, task }
 }

@@ -18,7 +18,7 @@ const SOON: Duration = Duration::from_secs(5);
 async fn pair() -> (Tcp, Watched) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let far = Watched::connect(listener.local_addr().unwrap()).await.unwrap();
-    (Tcp::new(listener.accept().await.unwrap().0), far)
+    (Tcp::Watched(listener.accept().await.unwrap().0), far)
 }
 
 #[derive(Default)]
@@ -67,29 +67,16 @@ async fn what_comes_to_a_socket_that_is_left_alone_wakes_nobody_and_is_there() {
 }
 
 #[tokio::test]
-async fn a_socket_that_somebody_waits_to_write_to_is_watched() {
+async fn a_socket_that_was_left_alone_can_be_written_to_and_ended() {
     let (mut socket, mut far) = pair().await;
-    let bell = Arc::new(Bell::default());
-    let waker = Arc::clone(&bell).into();
-    let mut write = || Pin::new(&mut socket).poll_write(&mut Context::from_waker(&waker), &[0; 65_536]);
-    let start = Instant::now();
-    while write().is_ready() {
-        assert!(start.elapsed() < SOON, "no socket takes that much");
-    }
     socket.leave_alone();
-    let mut taken = vec![0; 1 << 24];
-    until("there is room", || {
-        let _ = far.try_read(&mut taken);
-        bell.0.load(Relaxed) > 0
-    })
-    .await;
-    // Written to again, it may be left alone, and can be written to all the same.
-    let written = Pin::new(&mut socket).poll_write(&mut Context::from_waker(&waker), b"more");
-    assert!(matches!(written, Poll::Ready(Ok(4))));
     socket.leave_alone();
-    assert!(matches!(socket.state, State::Unwatched(_)));
-    socket.write_all(b"x").await.unwrap();
+    socket.set_zero_linger().unwrap();
+    assert!(matches!(socket, Tcp::Unwatched(_)));
+    socket.write_all(b"one").await.unwrap();
+    assert!(matches!(socket, Tcp::Watched(_)));
+    far.read_exact(&mut [0; 3]).await.unwrap();
+    socket.leave_alone();
     drop(socket);
-    far.read_to_end(&mut taken).await.unwrap();
-    assert!(taken.ends_with(b"morex"));
+    assert_eq!(far.read(&mut [0; 1]).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
 }
