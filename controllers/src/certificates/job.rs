@@ -14,7 +14,7 @@ use super::acme::http::noting_answers;
 use super::acme::{Client, renewal_id};
 use super::budget::Budgets;
 use super::choice::Health;
-use super::entry::{CertificateFile, OrderedAs, Source, place_of_key};
+use super::entry::{CertificateFile, OrderedAs, Source, id_of_brought, place_of_key};
 use super::local::LocalCa;
 use super::look::{Caa, Resolver};
 use super::made::Made;
@@ -177,7 +177,31 @@ impl Office {
         result
     }
 
-    /// Puts a certificate into the store and takes its order out, in one piece.
+    /// Puts a certificate into the store and takes its order out, in one piece. A pair for more names that a person
+    /// brought, and that an earlier release left at that place, gets its own.
+    async fn put_ordered(&self, id: &str, file: &CertificateFile) -> Result<(), StoreError> {
+        let mut transaction = Transaction::new(Author::controller(super::NAME));
+        let stands = self.look::<CertificateFile>(Kind::Certificate, id).await?.map(|(stands, _)| stands);
+        if let Some(brought) = stands.filter(|stands| stands.source != Source::Ordered && stands.names.len() > 1) {
+            let own = id_of_brought(&brought.names, false);
+            match self.sealing.reveal_text(&place_of_key(id), &brought.key) {
+                Ok(key) => {
+                    let key = self.sealing.seal(&place_of_key(&own), key.as_bytes());
+                    let key = key.map_err(|failure| StoreError::Refused(failure.message))?;
+                    let text = text_of(&CertificateFile { key, ..brought })?;
+                    // First: those who read meanwhile have it at one place or the other.
+                    transaction = transaction.put(Key::new(Kind::Certificate, &own), Expect::Anything, text);
+                }
+                // Nobody could use it there either.
+                Err(error) => warn!("the key of {id} cannot be opened: {error}"),
+            }
+        }
+        let transaction = transaction.put(Key::new(Kind::Certificate, id), Expect::Anything, text_of(file)?);
+        let transaction = transaction.remove(Key::new(Kind::Order, id), Expect::Anything);
+        self.store.commit(&transaction.under(&self.lease)).await
+    }
+
+    /// Files what was issued.
     async fn file(&self, job: &Job, order: &Order, ca: &AcmeCa, pair: &Pair) -> Result<(), StoreError> {
         let attempt = order.attempt.as_ref();
         let ordered = attempt.and_then(|attempt| {
@@ -185,9 +209,7 @@ impl Office {
         });
         let file = certificate_file(&job.id, pair, Source::Ordered, Some(ca.name.clone()), ordered, &self.sealing);
         let file = file.map_err(|failure| StoreError::Refused(failure.message))?;
-        let transaction =
-            put_certificate(&job.id, &file, Expect::Anything)?.remove(Key::new(Kind::Order, &job.id), Expect::Anything);
-        self.store.commit(&transaction.under(&self.lease)).await?;
+        self.put_ordered(&job.id, &file).await?;
         info!("{} has a certificate of {} until {}", job.need.name, ca.name, pair.not_after);
         self.clean_up(job, order).await;
         Ok(())
@@ -233,8 +255,7 @@ impl Office {
         let ca = Some(Ca::LOCAL.to_owned());
         let file = certificate_file(id, &pair, Source::Ordered, ca, None, &self.sealing).map_err(refused)?;
         // Somebody may have asked for it.
-        let transaction = put_certificate(id, &file, Expect::Anything)?.remove(Key::new(Kind::Order, id), Expect::Anything);
-        self.store.commit(&transaction.under(&self.lease)).await?;
+        self.put_ordered(id, &file).await?;
         Ok(file)
     }
 
@@ -355,6 +376,9 @@ pub fn certificate_file(
 }
 
 fn put_certificate<'a>(id: &str, file: &CertificateFile, expect: Expect) -> Result<Transaction<'a>, StoreError> {
-    let text = serde_json::to_string_pretty(file).map_err(|error| StoreError::Refused(error.to_string()))?;
-    Ok(Transaction::new(Author::controller(super::NAME)).put(Key::new(Kind::Certificate, id), expect, text))
+    Ok(Transaction::new(Author::controller(super::NAME)).put(Key::new(Kind::Certificate, id), expect, text_of(file)?))
+}
+
+fn text_of(file: &CertificateFile) -> Result<String, StoreError> {
+    serde_json::to_string_pretty(file).map_err(|error| StoreError::Refused(error.to_string()))
 }

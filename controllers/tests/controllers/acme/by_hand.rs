@@ -4,10 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use base64::Engine as _;
+use karman::sealing::Sealing;
 use serde_json::{Value, json};
 
 use super::https::Identity;
 use super::platform::Platform;
+use crate::program::wait_until;
 
 /// Writes a chain and its key where another proxy, or a person, keeps them.
 fn save(dir: &Path, chain: &str, key: &str, identity: &Identity) -> (String, String) {
@@ -129,4 +131,32 @@ fn a_pair_that_was_brought_outlives_the_order_for_one_of_its_names() {
     assert_eq!(names, [json!("added")], "the other name has its certificate still: {shown}");
     let root = platform.verb(&["root", "--json"]).json();
     assert!(root["root"].as_str().unwrap().starts_with("-----BEGIN CERTIFICATE-----"), "{root}");
+}
+
+#[test]
+fn a_pair_that_stands_where_an_earlier_release_put_it_is_moved_and_not_lost() {
+    let mut platform = Platform::new();
+    platform.settings(&json!({"cas": ["local"]}));
+    let names = ["todos.example.com", "idle.example.com"];
+    platform.app("one", &names);
+    let identity = Identity::for_names(&names);
+    assert_eq!(platform.verb(&["list"]).code, 0);
+    let (chain, key) = save(platform.dir(), "chain.pem", "key.pem", &identity);
+    let added = platform.verb(&["add", "--chain", &chain, "--key", &key, "--json"]).json();
+    let own = format!("certificates/{}", added["id"].as_str().unwrap());
+    let sealing = Sealing::open(&platform.data("store.key")).unwrap();
+    let mut entry = platform.entry(&own).unwrap();
+    entry["key"] = json!(sealing.seal("certificates/todos.example.com", identity.key.as_bytes()).unwrap());
+    fs::remove_file(platform.data(&format!("{own}.json"))).unwrap();
+    fs::write(platform.data("certificates/todos.example.com.json"), entry.to_string()).unwrap();
+
+    assert_eq!(platform.verb(&["renew", "todos.example.com"]).code, 0);
+    platform.start();
+    wait_until("it is ordered", || {
+        platform.entry("certificates/todos.example.com").is_some_and(|entry| entry["source"] == "ordered")
+    });
+    let moved = platform.entry(&own).unwrap();
+    assert_eq!((&moved["source"], &moved["names"]), (&json!("added"), &json!(names)));
+    let sealed = serde_json::from_value::<String>(moved["key"].clone()).unwrap().parse().unwrap();
+    assert_eq!(sealing.reveal_text(&own, &sealed).unwrap(), identity.key);
 }
