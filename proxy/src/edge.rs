@@ -30,6 +30,7 @@ use crate::threads::Threads;
 use crate::tls::Tls;
 use crate::tunnel::Tunnels;
 use crate::vitals::{AppVitals, lock};
+use crate::waiting_room::WaitingRoom;
 
 /// The running edge.
 #[derive(Debug)]
@@ -58,6 +59,7 @@ pub struct Edge {
     pub counts: Counts,
     /// How often each client may ask each app.
     pub client_rates: Rates,
+    pub waiting_room: Arc<WaitingRoom>,
     pub memory: Memory,
     /// How much of the process's connections and memory is used; told anew while it is not calm.
     pub level: watch::Sender<Level>,
@@ -80,8 +82,6 @@ pub struct Counts {
     pub fresh: Arc<AtomicUsize>,
     /// Connections without the PROXY header that the settings expect.
     pub unintroduced: Refusals,
-    /// Requests that wait for an instance.
-    pub held: AtomicU64,
     pub retries_sent: AtomicU64,
     /// Retries that were due, but the app's budget was spent.
     pub retries_refused: AtomicU64,

@@ -58,3 +58,4 @@ pub mod tunnel;
 pub mod turns;
 pub mod upstream;
 pub mod vitals;
+pub mod waiting_room;

@@ -132,11 +132,7 @@ impl Scrape {
                 let limits = &edge.settings.limits;
                 gauge(metric, &[("limit", "connections")], edge.connections() as f64 / limits.connections as f64)?;
                 gauge(metric, &[("limit", "memory")], edge.memory.used_ratio())?;
-                gauge(
-                    metric,
-                    &[("limit", "held_requests")],
-                    edge.counts.held.load(Relaxed) as f64 / (limits.held_requests as f64).max(1.0),
-                )
+                gauge(metric, &[("limit", "held_requests")], edge.waiting_room.used_ratio())
             },
         )?;
         family(encoder, "karman_handshakes", "TLS handshakes, by what became of them", MetricType::Counter, |metric| {

@@ -45,6 +45,7 @@ use crate::threads::Threads;
 use crate::tls::Tls;
 use crate::tunnel::Tunnels;
 use crate::vitals::AppVitals;
+use crate::waiting_room::WaitingRoom;
 
 /// Why the process could not start; it exits 1.
 #[derive(Debug)]
@@ -197,6 +198,7 @@ fn load(settings: Settings) -> Result<(Admin, Vec<Change>), StartError> {
         nobody: AppVitals::default(),
         counts: Counts::default(),
         client_rates: Rates::new(CLIENTS_RATED),
+        waiting_room: Arc::new(WaitingRoom::new(settings.limits.held_requests)),
         memory: Memory::new(settings.limits.memory_bytes as u64),
         level: watch::Sender::default(),
         slots: Arc::new(Semaphore::new(settings.limits.connections)),

@@ -236,9 +236,8 @@ pub struct AppVitals {
     pub places: AtomicU32,
     /// The edge is short of something, and this app's owner uses more of it than a fair share.
     pub over_share: AtomicBool,
+    /// Requests that wait for an instance, and clients that were kept when theirs died.
     pub held: AtomicU32,
-    /// Requests among them: those have a place of `limits.held_requests` each.
-    pub awaiting: AtomicU32,
     /// New sockets that wait for their instance to take them.
     pub waiting: AtomicU32,
     pub info: InfoAnswers,
@@ -268,7 +267,6 @@ impl Default for AppVitals {
             places: AtomicU32::new(0),
             over_share: AtomicBool::new(false),
             held: AtomicU32::new(0),
-            awaiting: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
             info: InfoAnswers::default(),
             release: Admission::default(),

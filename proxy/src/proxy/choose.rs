@@ -15,6 +15,7 @@ use crate::pick::{Wish, absence, pick};
 use crate::table::App;
 use crate::upstream::ConnectFailure;
 use crate::vitals::InFlight;
+use crate::waiting_room::Seat;
 
 impl Proxy {
     /// Gives the request an instance; waits for one as long as its caller would.
@@ -142,26 +143,17 @@ impl Proxy {
     }
 }
 
-/// A request that waits for an instance: one of `limits.held_requests`, and counted at its app.
+/// A request that waits for an instance, counted at its app.
 struct Waiting {
     since: Instant,
-    edge: Arc<Edge>,
-    _app: [Counted; 2],
+    _seat: Seat,
+    _held: Counted,
 }
 
 impl Waiting {
-    /// `None` if as many wait as may. An app has no more of the places than are free: the next one always finds some.
-    fn new(edge: &Arc<Edge>, app: &App) -> Option<Self> {
-        let (all, own) = (edge.counts.held.fetch_add(1, Relaxed), u64::from(app.vitals.awaiting.load(Relaxed)));
-        // Made before the limit is looked at, so that giving up takes the counts back.
-        let counted = [Counted::new(&app.vitals, |vitals| &vitals.held), Counted::new(&app.vitals, |vitals| &vitals.awaiting)];
-        let waiting = Self { since: Instant::now(), edge: Arc::clone(edge), _app: counted };
-        (all + own < edge.settings.limits.held_requests as u64).then_some(waiting)
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.edge.counts.held.fetch_sub(1, Relaxed);
+    /// `None` if there is no seat for it.
+    fn new(edge: &Edge, app: &App) -> Option<Self> {
+        let seat = edge.waiting_room.enter(&app.wire.owner)?;
+        Some(Self { since: Instant::now(), _seat: seat, _held: Counted::new(&app.vitals, |vitals| &vitals.held) })
     }
 }

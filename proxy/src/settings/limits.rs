@@ -78,7 +78,7 @@ limits! {
     retry_budget_percent "retry_budget_percent": usize = 20, 0..=100;
     /// Retries in flight that an app may always have, however few its requests.
     retry_budget_floor "retry_budget_floor": usize = 3, 0..=1_000;
-    /// Requests that wait for an instance at once, over all apps.
+    /// Requests that wait for an instance at once, over all apps; an owner has no more of these than are free.
     held_requests "held_requests": usize = 10_000, 0..=1_000_000;
 
     /// How much of the connections or of the memory may be used, before owners who have more than a fair

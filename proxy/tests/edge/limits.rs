@@ -216,34 +216,39 @@ async fn who_has_more_than_a_fair_share_gives_first() {
 }
 
 #[tokio::test]
-async fn an_app_that_is_awaited_by_many_leaves_places_to_wait_for_the_others() {
+async fn an_owner_whose_apps_are_awaited_by_many_leaves_seats_for_the_others() {
     let (edge, app) = (Edge::start_with("limits: {held_requests: 10}").await, App::start("a"));
     let put = async |generation: u64, instances: &str| {
-        let of = |name: &str| format!(r#""{name}":{{"owner":"{name}","hosts":["{name}.example.com"],"instances":{instances}}}"#);
-        let document = format!(r#"{{"generation":{generation},"apps":{{{},{}}}}}"#, of("hog"), of("lamb"));
+        let of = |name: &str, owner: &str| {
+            format!(r#""{name}":{{"owner":"{owner}","hosts":["{name}.example.com"],"instances":{instances}}}"#)
+        };
+        let apps = [of("sow", "hog"), of("boar", "hog"), of("piglet", "hog"), of("lamb", "sheep")].join(",");
+        let document = format!(r#"{{"generation":{generation},"apps":{{{apps}}}}}"#);
         assert_eq!(edge.admin("PUT", "/v1/apps", &document).await.status, 200);
     };
     put(1, r#"{"a":{"address":"127.0.0.1:1","state":"starting"}}"#).await;
     let ask = async |name: &str| {
         edge.ask(&format!("GET /api/instance HTTP/1.1\r\nhost: {name}.example.com\r\nconnection: close\r\n\r\n")).await.status
     };
+    let held = async |name: &str| live(&edge, name).await["held"].as_u64().unwrap();
     let crowd = async {
-        let crowd = (0..20).map(|_| ask("hog"));
+        let crowd = ["sow", "boar", "piglet"].into_iter().cycle().take(21).map(ask);
         futures_util::future::join_all(crowd).await
     };
     let (mut crowd, lamb, ()) = tokio::join!(
         crowd,
         async {
-            until("the hog has what it may", async || live(&edge, "hog").await["held"] == 5).await;
+            let hogs = async || held("sow").await + held("boar").await + held("piglet").await;
+            until("the hog has what it may", async || hogs().await == 5).await;
             ask("lamb").await
         },
         async {
-            until("the lamb waits", async || live(&edge, "lamb").await["held"] == 1).await;
+            until("the lamb waits", async || held("lamb").await == 1).await;
             put(2, &instances_json(&[("a", app.address)])).await;
         }
     );
     crowd.sort_unstable();
-    assert_eq!((crowd, lamb), ([vec![200; 5], vec![503; 15]].concat(), 200));
+    assert_eq!((crowd, lamb), ([vec![200; 5], vec![503; 16]].concat(), 200));
 }
 
 /// Row L03 of `proxy/BAD-INPUT.md`: connections that say nothing take every place.
