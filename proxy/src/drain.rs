@@ -44,20 +44,20 @@ pub struct Drains {
     processes: Arc<Processes>,
     events: Arc<Events>,
     share: Arc<Share>,
-    running: Mutex<HashMap<Which, Arc<Leaving>>>,
+    running: Mutex<HashMap<Which, Arc<InstanceDrain>>>,
     /// Set once: another process drains now.
     retired: AtomicBool,
 }
 
 /// An instance that is being emptied.
 #[derive(Debug)]
-struct Leaving {
+struct InstanceDrain {
     of: Which,
     vitals: Arc<InstanceVitals>,
     deadline: Instant,
 }
 
-impl Leaving {
+impl InstanceDrain {
     fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
@@ -111,23 +111,23 @@ impl Drains {
 
     /// What is left of the time for the drain of an instance, if there is one.
     pub fn left(&self, of: &Which) -> Option<Duration> {
-        lock(&self.running).get(of).map(|leaving| leaving.left())
+        lock(&self.running).get(of).map(|drain| drain.left())
     }
 
     fn start(self: &Arc<Self>, vitals: Arc<InstanceVitals>, window: Duration) {
-        let leaving = Arc::new(Leaving { of: Which::of(&vitals), vitals, deadline: Instant::now() + window });
-        match lock(&self.running).entry(leaving.of.clone()) {
+        let drain = Arc::new(InstanceDrain { of: Which::of(&vitals), vitals, deadline: Instant::now() + window });
+        match lock(&self.running).entry(drain.of.clone()) {
             Entry::Occupied(_) => return,
-            Entry::Vacant(place) => place.insert(Arc::clone(&leaving)),
+            Entry::Vacant(place) => place.insert(Arc::clone(&drain)),
         };
         let drains = Arc::clone(self);
         tokio::spawn(async move {
-            let mut drained = drains.drain(&leaving).await;
-            while !drains.ends(&leaving, drained) {
-                drained = drains.drain(&leaving).await;
+            let mut drained = drains.empty(&drain).await;
+            while !drains.ends(&drain, drained) {
+                drained = drains.empty(&drain).await;
             }
             if drained {
-                let (app, instance) = (leaving.of.app.clone(), leaving.of.instance.clone());
+                let (app, instance) = (drain.of.app.clone(), drain.of.instance.clone());
                 let about = About { app: Some(app), instance: Some(instance), ..About::default() };
                 drains.events.tell(EventKind::InstanceDrained, about);
             }
@@ -136,21 +136,21 @@ impl Drains {
 
     /// Takes a drain off the list, unless its instance was sent away again since it was found to stay: whoever did
     /// that found the drain there, and started none.
-    fn ends(&self, leaving: &Leaving, drained: bool) -> bool {
+    fn ends(&self, drain: &InstanceDrain, drained: bool) -> bool {
         let mut running = lock(&self.running);
         // Then the list stays as it is: the process that drains now asks for it.
         let is_retired = self.retired.load(Relaxed);
-        if !is_retired && !drained && !stays(self.apps.pin().get(leaving.of.app.as_str()).map(Arc::as_ref), &leaving.of) {
+        if !is_retired && !drained && !stays(self.apps.pin().get(drain.of.app.as_str()).map(Arc::as_ref), &drain.of) {
             return false;
         }
         if !is_retired {
-            running.remove(&leaving.of);
+            running.remove(&drain.of);
         }
         true
     }
 
     /// Whether it was emptied; not if it was taken back, or another process empties it now.
-    async fn drain(&self, leaving: &Leaving) -> bool {
+    async fn empty(&self, drain: &InstanceDrain) -> bool {
         let mut steps = Steps::begin();
         let mut looked = None::<Instant>;
         let mut open: Vec<Arc<Tunnel>> = Vec::new();
@@ -161,31 +161,31 @@ impl Drains {
                 return false;
             }
             let table = self.apps.pin();
-            let app = table.get(leaving.of.app.as_str());
-            if stays(app.map(Arc::as_ref), &leaving.of) {
+            let app = table.get(drain.of.app.as_str());
+            if stays(app.map(Arc::as_ref), &drain.of) {
                 return false;
             }
             if looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
-                self.processes.close(&leaving.of, 0, Duration::ZERO, Duration::ZERO).await;
-                open = self.tunnels.to(&leaving.of);
+                self.processes.close(&drain.of, 0, Duration::ZERO, Duration::ZERO).await;
+                open = self.tunnels.to(&drain.of);
                 looked = Some(Instant::now());
             }
             open.retain(|tunnel| tunnel.is_open());
-            let elsewhere = self.processes.hold(&leaving.of);
-            if leaving.vitals.idle() && elsewhere.is_nothing() && self.is_idle(app, &leaving.of) {
+            let elsewhere = self.processes.hold(&drain.of);
+            if drain.vitals.idle() && elsewhere.is_nothing() && self.is_idle(app, &drain.of) {
                 return true;
             }
             let one_takes = app.map_or(0.0, |app| self.share.of(app.wire.limits.sockets_per_second));
             let takes = app.and_then(|app| takes_per_second(app, &self.share));
             let strain = app.map(|app| strain(app, &mut refusals)).unwrap_or_default();
-            let rate = pace(open.len() + elsewhere.tunnels, takes, strain.ease(), one_takes, leaving.left());
+            let rate = pace(open.len() + elsewhere.tunnels, takes, strain.ease(), one_takes, drain.left());
             let now = steps.due(rate, open.len() + elsewhere.tunnels);
             let silent = take_silent(&mut open, now);
             let elsewhere = now - silent.len();
             if elsewhere > 0 {
-                self.processes.close(&leaving.of, elsewhere, SPREAD, leaving.left()).await;
+                self.processes.close(&drain.of, elsewhere, SPREAD, drain.left()).await;
             }
-            close_over(silent, SPREAD, leaving.left(), ClosedBy::Drain).await;
+            close_over(silent, SPREAD, drain.left(), ClosedBy::Drain).await;
         }
     }
 

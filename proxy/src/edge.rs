@@ -13,9 +13,9 @@ use crate::access_log::AccessLog;
 use crate::certificates::Certificates;
 use crate::documents::Table;
 use crate::drain::Drains;
+use crate::edge_drain::EdgeDrain;
 use crate::events::Events;
 use crate::health::Health;
-use crate::leave::Leave;
 use crate::live::Live;
 use crate::overload::{Level, Memory};
 use crate::page_table::Pages;
@@ -46,7 +46,7 @@ pub struct Edge {
     pub https_port: OnceLock<u16>,
     pub health: Arc<Health>,
     pub drains: Arc<Drains>,
-    pub leave: Arc<Leave>,
+    pub drain: Arc<EdgeDrain>,
     pub share: Arc<Share>,
     pub processes: Arc<Processes>,
     pub events: Arc<Events>,
@@ -72,7 +72,7 @@ pub struct Edge {
     /// Rung when HTTP/2 connections are to end after their requests. Each is told by a GOAWAY.
     pub farewell: watch::Sender<bool>,
     /// Set once: this process takes no more connections and is about to end.
-    pub draining: AtomicBool,
+    pub ending: AtomicBool,
 }
 
 /// Numbers of the process that belong to no app.
@@ -103,13 +103,13 @@ impl Edge {
         self.settings.limits.connections.saturating_sub(self.slots.available_permits())
     }
 
-    pub fn is_draining(&self) -> bool {
-        self.draining.load(Relaxed)
+    pub fn is_ending(&self) -> bool {
+        self.ending.load(Relaxed)
     }
 
     /// Why no traffic should be sent here; `None` if it may be.
     pub fn not_ready(&self) -> Option<&'static str> {
-        if self.is_draining() || self.leave.is_leaving() {
+        if self.is_ending() || self.drain.is_on() {
             return Some("draining");
         }
         if !self.ready.load(Relaxed) {
@@ -122,7 +122,7 @@ impl Edge {
     /// is drained alone, is its load balancer's business.
     pub fn region_health(&self) -> (u16, String) {
         let region = &self.settings.edge.region;
-        if self.leave.region_leaves() {
+        if self.drain.drains_region() {
             (503, format!("{region} is draining\n"))
         } else if self.apps.pin().stamp().is_none() {
             (503, format!("{region}: {NO_TABLE}\n"))

@@ -105,7 +105,7 @@ impl Processes {
                     tunnels = report.tunnels,
                     "the oldest process of the edge goes, at its apps' pace"
                 );
-                self.leave(path, None).await;
+                self.quit(path, None).await;
             }
         }
         // The counters of what is taken over go on where its last process was; that had taken over the others'.
@@ -140,7 +140,7 @@ impl Processes {
     /// Sends all previous processes away, to be gone within a time: the whole edge stops.
     pub async fn stop(&self, within: Duration) {
         for known in self.known() {
-            self.leave(&known.path, Some(within)).await;
+            self.quit(&known.path, Some(within)).await;
         }
     }
 
@@ -229,10 +229,10 @@ impl Processes {
         lock(&self.previous).clone()
     }
 
-    async fn leave(&self, path: &Path, within: Option<Duration>) {
-        let order = Order::Leave { within_ms: within.map(millis) };
+    async fn quit(&self, path: &Path, within: Option<Duration>) {
+        let order = Order::Quit { within_ms: within.map(millis) };
         if let Err(e) = line::call::<Done>(path, &order, &[], ANSWER_MAX).await {
-            tracing::warn!(path = %path.display(), error = %e, "a previous process could not be told to leave");
+            tracing::warn!(path = %path.display(), error = %e, "a previous process could not be told to quit");
         }
     }
 

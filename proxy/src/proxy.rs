@@ -80,7 +80,7 @@ impl ProxyHttp for Proxy {
         let knows_interim_answers = session.req_header().version != Version::HTTP_10;
         session.set_ignore_info_resp(!knows_interim_answers);
         self.read_head(session, x).map_err(|code| stop(x, code))?;
-        if self.edge.leave.is_leaving() {
+        if self.edge.drain.is_on() {
             // The next request comes on a new connection, and may go elsewhere.
             session.set_keepalive(None);
         }

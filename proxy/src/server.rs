@@ -27,10 +27,10 @@ use crate::certificates::Certificates;
 use crate::documents::{Held, HeldKeys};
 use crate::drain::Drains;
 use crate::edge::{Counts, Edge};
+use crate::edge_drain::EdgeDrain;
 use crate::events::{About, Events};
 use crate::handover::{self, Inherited, LISTEN_HTTP, LISTEN_HTTPS, PROBE_ADDRESS};
 use crate::health::Health;
-use crate::leave::Leave;
 use crate::listener::{self, Acceptors, Door};
 use crate::overload::{self, Memory};
 use crate::page_table::Pages;
@@ -80,11 +80,11 @@ pub async fn run(settings: Settings, upgrade: bool) -> Result<(), StartError> {
     let (stop, stopped) = watch::channel(false);
     let proxies: Vec<_> = (0..edge.threads.count()).map(|_| Arc::new(http(&edge))).collect();
     tokio::spawn(Arc::clone(&edge.tunnels).sweep());
-    let leaving = Arc::clone(&edge);
-    tokio::spawn(async move { leaving.leave.run(&leaving).await });
+    let drained = Arc::clone(&edge);
+    tokio::spawn(async move { drained.drain.run(&drained).await });
     tokio::spawn(overload::watch(Arc::clone(&edge)));
     let doubting = Arc::clone(&edge);
-    tokio::spawn(Arc::clone(&edge.health).doubt(move || !doubting.is_draining()));
+    tokio::spawn(Arc::clone(&edge.health).doubt(move || !doubting.is_ending()));
     let acceptors = Acceptors::new(clients, proxies.clone(), Arc::clone(&edge), &stopped);
     if let Some(inherited) = &mut inherited {
         inherited.take().await.map_err(failed("take over from the running proxy"))?;
@@ -115,7 +115,7 @@ pub async fn run(settings: Settings, upgrade: bool) -> Result<(), StartError> {
     previous.iter().for_each(|report| edge.drains.adopt(report));
 
     let end = end::wait(&admin, &acceptors, probe, &end_control).await?;
-    edge.draining.store(true, Relaxed);
+    edge.ending.store(true, Relaxed);
     edge.events.tell(EventKind::EdgeDraining, About::default());
     acceptors.pause().await;
     drop(acceptors);
@@ -188,7 +188,7 @@ fn load(settings: Settings) -> Result<(Admin, Vec<Change>), StartError> {
         https_port: OnceLock::new(),
         health,
         drains: Arc::new(drains),
-        leave: Arc::new(Leave::open(&settings.state.dir)),
+        drain: Arc::new(EdgeDrain::open(&settings.state.dir)),
         share,
         processes,
         events,
@@ -205,7 +205,7 @@ fn load(settings: Settings) -> Result<(Admin, Vec<Change>), StartError> {
         ready: AtomicBool::new(false),
         closing: watch::Sender::new(false),
         farewell: watch::Sender::new(false),
-        draining: AtomicBool::new(false),
+        ending: AtomicBool::new(false),
         settings,
     };
     let connections = edge.settings.limits.admin_connections;

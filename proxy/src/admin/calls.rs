@@ -62,7 +62,7 @@ impl Admin {
             ("PUT", "/v1/keys") => self.put_keys(call.body),
             ("PUT", "/v1/edges") => self.share(call.body),
             ("PUT", "/v1/drain") => self.drain(call.body),
-            ("DELETE", "/v1/drain") => self.stay(),
+            ("DELETE", "/v1/drain") => self.call_off_drain(),
             ("POST", "/v1/confirm") => self.confirm(call.body),
             ("GET", "/v1/status") => Ok(Reply::json(200, &self.status())),
             ("GET", "/v1/certificates") => Ok(self.page_of_certificates(&call.query)),
@@ -151,7 +151,7 @@ impl Admin {
     fn drain(&self, body: Body) -> Result<Reply, Refusal> {
         let order = self.parse::<DrainOrder>(body)?;
         let about = About { cause: order.why.clone(), by: order.by.clone(), ..About::default() };
-        if let Err(e) = self.edge.leave.order(order, Timestamp::now()) {
+        if let Err(e) = self.edge.drain.order(order, Timestamp::now()) {
             return Ok(Reply::text(500, format!("the order cannot be kept, and was not followed: {e}\n")));
         }
         self.edge.events.tell(EventKind::EdgeDraining, about);
@@ -159,9 +159,9 @@ impl Admin {
     }
 
     /// Serves as before.
-    fn stay(&self) -> Result<Reply, Refusal> {
-        match self.edge.leave.stay() {
-            Ok(was_leaving) if was_leaving => self.edge.events.tell(EventKind::EdgeReady, About::default()),
+    fn call_off_drain(&self) -> Result<Reply, Refusal> {
+        match self.edge.drain.call_off() {
+            Ok(was_drained) if was_drained => self.edge.events.tell(EventKind::EdgeReady, About::default()),
             Ok(_) => {}
             Err(e) => return Ok(Reply::text(500, format!("the order cannot be taken back: {e}\n"))),
         }
@@ -201,8 +201,8 @@ impl Admin {
             contract: CONTRACT,
             edge: karman_contract::status::Edge { name: settings.edge.name.clone(), region: settings.edge.region.clone() },
             started_at: edge.started_at,
-            draining: edge.is_draining() || edge.leave.is_leaving(),
-            drain: edge.leave.standing(),
+            draining: edge.is_ending() || edge.drain.is_on(),
+            drain: edge.drain.standing(),
             edges: Some(edge.share.edges()),
             connections: edge.connections() as u64 + edge.processes.connections(),
             tunnels: processes.iter().map(|process| process.tunnels).sum(),
@@ -275,8 +275,8 @@ impl Admin {
         }
         let all_known = others.iter().all(|(_, answers)| *answers);
         for (id, status) in &mut instances {
-            let leaving = app.instance(id).is_none_or(|instance| instance.state == InstanceState::Draining);
-            status.drained = leaving && all_known && status.tunnels + status.in_flight == 0;
+            let goes = app.instance(id).is_none_or(|instance| instance.state == InstanceState::Draining);
+            status.drained = goes && all_known && status.tunnels + status.in_flight == 0;
         }
         instances
     }

@@ -41,14 +41,14 @@ pub struct Previous {
     apps: BTreeMap<AppId, Arc<AppVitals>>,
     /// And their instances.
     instances: Vec<Arc<InstanceVitals>>,
-    told: watch::Sender<Option<Leave>>,
+    told: watch::Sender<Option<Quit>>,
     /// Whether the current process has heard all that was counted here.
     heard: AtomicBool,
 }
 
 /// That it is to end, and within what time; `None`: at the pace of its apps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Leave {
+pub struct Quit {
     pub within: Option<Duration>,
 }
 
@@ -85,7 +85,7 @@ impl Previous {
         let before = edge.processes.reports();
         edge.processes.dismiss();
         edge.drains.retire();
-        edge.leave.retire();
+        edge.drain.retire();
         self.admin.apps.retire();
         let tunnels = edge.tunnels.all();
         self.apps = tunnels.iter().map(|tunnel| (tunnel.instance.app.clone(), Arc::clone(&tunnel.app))).collect();
@@ -123,11 +123,11 @@ impl Previous {
         }
     }
 
-    /// Waits until it is told to leave.
-    pub async fn told_to_leave(&self) -> Leave {
+    /// Waits until it is told to quit.
+    pub async fn told_to_quit(&self) -> Quit {
         let mut told = self.told.subscribe();
-        match told.wait_for(Option::is_some).await.map(|leave| *leave) {
-            Ok(Some(leave)) => leave,
+        match told.wait_for(Option::is_some).await.map(|quit| *quit) {
+            Ok(Some(quit)) => quit,
             _ => std::future::pending().await,
         }
     }
@@ -182,8 +182,8 @@ impl Previous {
                 };
                 reply(stream, answer).await
             }
-            Order::Leave { within_ms } => {
-                self.told.send_replace(Some(Leave { within: within_ms.map(Duration::from_millis) }));
+            Order::Quit { within_ms } => {
+                self.told.send_replace(Some(Quit { within: within_ms.map(Duration::from_millis) }));
                 reply(stream, Answer::Good(Done {})).await
             }
         }

@@ -42,7 +42,8 @@ pub enum Order {
     /// The apps document changed: that many bytes of a whole document, or of a delta, follow. Answered by [`Done`].
     Change { whole: bool, bytes: usize },
     /// Close all tunnels and end: within that time, or at the pace of their apps. Answered by [`Done`].
-    Leave {
+    #[serde(rename = "leave")]
+    Quit {
         #[serde(default)]
         within_ms: Option<u64>,
     },

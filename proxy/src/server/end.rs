@@ -15,7 +15,7 @@ use crate::admission::takes_per_second;
 use crate::edge::Edge;
 use crate::handover;
 use crate::listener::Acceptors;
-use crate::processes::previous::{Leave, Previous};
+use crate::processes::previous::{Previous, Quit};
 use crate::vitals::ClosedBy;
 
 /// The part of the time that tunnels are closed over; the rest is for their last bytes.
@@ -25,7 +25,7 @@ const GONE_RECHECK: Duration = Duration::from_millis(20);
 /// How long a process that was taken over from waits for the next request on connections that are idle.
 const LINGER: Duration = Duration::from_secs(10);
 /// The longest that a process which was taken over from takes to close its tunnels at their apps' pace.
-const LEAVE_MAX: Duration = Duration::from_secs(600);
+const QUIT_MAX: Duration = Duration::from_secs(600);
 
 /// Why the process ends.
 #[derive(Debug)]
@@ -69,29 +69,29 @@ fn handler(kind: SignalKind) -> Result<Signal, StartError> {
 pub(super) async fn drain(edge: &Edge, end: &End) {
     let Ok(mut term) = signal(SignalKind::terminate()) else { return };
     let grace = edge.settings.limits.grace;
-    let leave = match end {
+    let quit = match end {
         End::Stopped => {
             edge.processes.stop(grace).await;
-            Leave { within: Some(grace) }
+            Quit { within: Some(grace) }
         }
         End::TakenOver(previous) => tokio::select! {
             // What ends by itself within the time needs no closing.
             () = all_gone(edge) => return,
-            leave = linger(edge) => leave,
-            () = sleep(edge.settings.limits.tunnel_drain) => Leave { within: None },
-            leave = previous.told_to_leave() => leave,
-            _ = term.recv() => Leave { within: Some(grace) },
+            quit = linger(edge) => quit,
+            () = sleep(edge.settings.limits.tunnel_drain) => Quit { within: None },
+            quit = previous.told_to_quit() => quit,
+            _ = term.recv() => Quit { within: Some(grace) },
         },
     };
     edge.closing.send_replace(true);
     let closed = async {
-        match leave.within {
+        match quit.within {
             Some(within) => edge.tunnels.close_over(within.mul_f64(CLOSING_SHARE), ClosedBy::EdgeShutdown).await,
             None => edge.tunnels.close_apps_over(ClosedBy::EdgeShutdown, |app, tunnels| at_pace(edge, app, tunnels)).await,
         }
         all_gone(edge).await;
     };
-    let longest = leave.within.unwrap_or(LEAVE_MAX + grace);
+    let longest = quit.within.unwrap_or(QUIT_MAX + grace);
     tokio::select! {
         _ = timeout(longest, closed) => {}
         // Told twice: somebody is in a hurry.
@@ -101,7 +101,7 @@ pub(super) async fn drain(edge: &Edge, end: &End) {
 
 /// Serves connections that were kept: the next answer on each says that it is the last. One that is idle
 /// is closed after a while only, for a client may be sending on it right now. Never returns.
-async fn linger(edge: &Edge) -> Leave {
+async fn linger(edge: &Edge) -> Quit {
     sleep(LINGER.min(edge.settings.limits.keepalive)).await;
     edge.closing.send_replace(true);
     std::future::pending().await
@@ -112,7 +112,7 @@ fn at_pace(edge: &Edge, app: &AppId, tunnels: usize) -> Duration {
     let table = edge.apps.pin();
     let rate = table.get(app.as_str()).and_then(|app| takes_per_second(app, &edge.share)).filter(|rate| *rate > 0.0);
     let needed = rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(tunnels as f64 / rate));
-    needed.clamp(edge.settings.limits.grace.mul_f64(CLOSING_SHARE).min(LEAVE_MAX), LEAVE_MAX)
+    needed.clamp(edge.settings.limits.grace.mul_f64(CLOSING_SHARE).min(QUIT_MAX), QUIT_MAX)
 }
 
 /// Waits until no client's connection is open. It takes no place for that: those that are free would count as taken.

@@ -18,21 +18,21 @@ fn a_socket_goes_when_it_was_left_alone_for_long_enough() {
 #[test]
 fn an_order_outlives_the_process_and_is_taken_back_for_good() {
     let dir = tempfile::tempdir().unwrap();
-    let leave = Leave::open(dir.path());
-    assert!(!leave.is_leaving() && !leave.stay().unwrap());
+    let drain = EdgeDrain::open(dir.path());
+    assert!(!drain.is_on() && !drain.call_off().unwrap());
     let since = "2026-11-01T10:00:00Z".parse().unwrap();
-    leave.order(order(30), since).unwrap();
-    leave.order(order(60), Timestamp::now()).unwrap();
-    let again = Leave::open(dir.path());
+    drain.order(order(30), since).unwrap();
+    drain.order(order(60), Timestamp::now()).unwrap();
+    let again = EdgeDrain::open(dir.path());
     assert_eq!(again.standing(), Some(Drain { order: order(60), since }), "the first order's time stands");
-    assert!(again.region_leaves());
-    assert!(again.stay().unwrap());
-    assert!(!Leave::open(dir.path()).is_leaving());
+    assert!(again.drains_region());
+    assert!(again.call_off().unwrap());
+    assert!(!EdgeDrain::open(dir.path()).is_on());
 }
 
 #[test]
 fn an_order_that_cannot_be_read_does_not_stand() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("drain.json"), "{\"scope\":").unwrap();
-    assert!(!Leave::open(dir.path()).is_leaving());
+    assert!(!EdgeDrain::open(dir.path()).is_on());
 }

@@ -1,4 +1,4 @@
-//! Leaving: an edge, or its whole region, sends its clients elsewhere at a pace, and can be called back.
+//! Draining an edge, or its whole region: its clients are sent elsewhere at a pace, until the order is called off.
 //!
 //! Nothing is refused meanwhile. `/readyz` and `/healthz/region` say at once that others should be asked;
 //! sockets that have been here for long enough are closed a few at a time, and whoever comes all the
@@ -35,16 +35,16 @@ const FAREWELL_EVERY: Duration = Duration::from_secs(5);
 
 /// The order that stands, if one does.
 #[derive(Debug)]
-pub struct Leave {
+pub struct EdgeDrain {
     path: PathBuf,
-    standing: Mutex<Option<Standing>>,
+    standing: Mutex<Option<Ordered>>,
     /// Looked at for every request.
-    leaving: AtomicBool,
+    is_on: AtomicBool,
     changed: Notify,
 }
 
 #[derive(Clone, Debug)]
-struct Standing {
+struct Ordered {
     drain: Drain,
     /// When it began in this process, by [`clock::millis`].
     from_millis: u64,
@@ -55,54 +55,54 @@ pub fn may_go(opened: u64, order: &DrainOrder, from: u64, now: u64) -> bool {
     opened.max(from) + u64::from(order.after_seconds) * 1_000 <= now
 }
 
-impl Leave {
+impl EdgeDrain {
     /// Takes up the order that stood when the process ended. One that cannot be read stands no more:
     /// an edge that serves by mistake is better than one that turns everybody away by mistake.
     pub fn open(dir: &Path) -> Self {
         let path = dir.join("drain.json");
         let standing = match kept::read::<Drain>(&path) {
-            Ok(found) => found.map(|drain| Standing { drain, from_millis: clock::millis() }),
+            Ok(found) => found.map(|drain| Ordered { drain, from_millis: clock::millis() }),
             Err(e) => {
                 tracing::error!(path = %path.display(), error = %e, "whether this edge was being drained cannot be read: it serves");
                 None
             }
         };
-        let leaving = AtomicBool::new(standing.is_some());
-        Self { path, standing: Mutex::new(standing), leaving, changed: Notify::new() }
+        let is_on = AtomicBool::new(standing.is_some());
+        Self { path, standing: Mutex::new(standing), is_on, changed: Notify::new() }
     }
 
-    /// Starts to leave, or goes on under another order.
+    /// Starts to drain, or goes on under another order.
     pub fn order(&self, order: DrainOrder, now: Timestamp) -> io::Result<()> {
         let mut standing = lock(&self.standing);
         let since = standing.as_ref().map(|standing| (standing.drain.since, standing.from_millis));
         let (since, from_millis) = since.unwrap_or_else(|| (now, clock::millis()));
         let drain = Drain { order, since };
         kept::write(&self.path, &drain)?;
-        *standing = Some(Standing { drain, from_millis });
-        self.leaving.store(true, Relaxed);
+        *standing = Some(Ordered { drain, from_millis });
+        self.is_on.store(true, Relaxed);
         self.changed.notify_one();
         Ok(())
     }
 
-    /// Stays after all. Whether it was about to leave.
-    pub fn stay(&self) -> io::Result<bool> {
+    /// Stays after all. Whether it was being drained.
+    pub fn call_off(&self) -> io::Result<bool> {
         let mut standing = lock(&self.standing);
         match fs::remove_file(&self.path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
             _ => {}
         }
-        self.leaving.store(false, Relaxed);
+        self.is_on.store(false, Relaxed);
         Ok(standing.take().is_some())
     }
 
     /// Leaves the order to the process that takes over.
     pub fn retire(&self) {
-        self.leaving.store(false, Relaxed);
+        self.is_on.store(false, Relaxed);
         *lock(&self.standing) = None;
     }
 
-    pub fn is_leaving(&self) -> bool {
-        self.leaving.load(Relaxed)
+    pub fn is_on(&self) -> bool {
+        self.is_on.load(Relaxed)
     }
 
     pub fn standing(&self) -> Option<Drain> {
@@ -110,14 +110,14 @@ impl Leave {
     }
 
     /// Whether all of the region is being drained.
-    pub fn region_leaves(&self) -> bool {
-        self.is_leaving() && self.standing().is_some_and(|drain| drain.order.scope == DrainScope::Region)
+    pub fn drains_region(&self) -> bool {
+        self.is_on() && self.standing().is_some_and(|drain| drain.order.scope == DrainScope::Region)
     }
 
     /// Closes sockets while an order stands. Runs for the life of the process.
     pub async fn run(&self, edge: &Edge) {
         loop {
-            if !self.is_leaving() {
+            if !self.is_on() {
                 self.changed.notified().await;
             }
             self.empty(edge).await;
@@ -132,7 +132,7 @@ impl Leave {
         let mut told = None;
         loop {
             steps.next().await;
-            let Some(Standing { drain, from_millis }) = lock(&self.standing).clone() else { return };
+            let Some(Ordered { drain, from_millis }) = lock(&self.standing).clone() else { return };
             let due = steps.due(f64::from(drain.order.sockets_per_second), usize::MAX);
             if told.is_none_or(|at: Instant| at.elapsed() >= FAREWELL_EVERY) {
                 edge.farewell.send_replace(true);
