@@ -44,18 +44,18 @@ pub struct Admission(Mutex<Booked>);
 struct Booked(VecDeque<Duration>);
 
 impl Admission {
-    /// Books a place, and says how long it is until then. `None`, and nothing booked, if that is longer
+    /// Books a moment, and says how long it is until then. `None`, and nothing booked, if that is longer
     /// than the caller would wait. `per_second` of 0 is no limit. Times are of a monotonic clock.
     pub fn book(&self, now: Duration, per_second: f64, patience: Duration) -> Option<Duration> {
         if per_second <= 0.0 {
             return Some(Duration::ZERO);
         }
         let mut booked = lock(&self.0);
-        let rate = Rate::new(per_second);
-        let due = booked.next(now, rate);
+        let spacing = Spacing::new(per_second);
+        let due = booked.next(now, spacing);
         let wait = due.saturating_sub(now);
         (wait <= patience).then(|| {
-            booked.add(due, rate);
+            booked.add(due, spacing);
             wait
         })
     }
@@ -68,13 +68,13 @@ impl Admission {
 
 /// So many within a window, and one after the other.
 #[derive(Clone, Copy, Debug)]
-struct Rate {
+struct Spacing {
     most: usize,
     window: Duration,
     between: Duration,
 }
 
-impl Rate {
+impl Spacing {
     fn new(per_second: f64) -> Self {
         // Truncation is meant: half a socket a second more than allowed is more than allowed.
         let most = (per_second as usize).max(1);
@@ -88,14 +88,14 @@ impl Rate {
 const PER_SECOND_MIN: f64 = 1.0 / 86_400.0;
 
 impl Booked {
-    fn next(&self, now: Duration, rate: Rate) -> Duration {
-        let after_last = self.0.back().map_or(now, |last| *last + rate.between);
-        let one_too_many = self.0.len().checked_sub(rate.most).and_then(|before| self.0.get(before));
-        now.max(after_last).max(one_too_many.map_or(now, |before| *before + rate.window))
+    fn next(&self, now: Duration, spacing: Spacing) -> Duration {
+        let after_last = self.0.back().map_or(now, |last| *last + spacing.between);
+        let one_too_many = self.0.len().checked_sub(spacing.most).and_then(|before| self.0.get(before));
+        now.max(after_last).max(one_too_many.map_or(now, |before| *before + spacing.window))
     }
 
-    fn add(&mut self, due: Duration, rate: Rate) {
-        while self.0.front().is_some_and(|first| *first + rate.window <= due) {
+    fn add(&mut self, due: Duration, spacing: Spacing) {
+        while self.0.front().is_some_and(|first| *first + spacing.window <= due) {
             self.0.pop_front();
         }
         self.0.push_back(due);

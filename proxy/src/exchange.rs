@@ -52,8 +52,8 @@ pub struct Exchange {
     pub in_flight: Option<Counted>,
     /// Its turn at the app, while it is worked on.
     pub turn: Option<Turn>,
-    /// Its place among the app's sockets, until it is one.
-    pub place: Option<Counted>,
+    /// Counts it among the app's sockets, until it is one.
+    pub pending_socket: Option<Counted>,
     pub bound: Option<Bound>,
     pub chosen: Option<Chosen>,
     /// The choice was made before pingora asks for it.
@@ -103,7 +103,7 @@ impl Default for Exchange {
             app: None,
             in_flight: None,
             turn: None,
-            place: None,
+            pending_socket: None,
             bound: None,
             chosen: None,
             is_chosen: false,

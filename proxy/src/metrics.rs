@@ -78,7 +78,7 @@ impl Scrape {
             apps.iter().try_for_each(|(app, vitals)| histogram(metric, app, vitals))
         })?;
         family(encoder, "karman_queued", "Requests that wait for their turn, by app", MetricType::Gauge, |metric| {
-            apps.iter().try_for_each(|(app, vitals)| gauge(metric, &[("app", app)], vitals.turns.waiting().into()))
+            apps.iter().try_for_each(|(app, vitals)| gauge(metric, &[("app", app)], vitals.turns.queued().into()))
         })?;
         let gauges: [(&str, &str, Count<AtomicU32>); 3] = [
             ("karman_in_flight", "Requests that are being answered, by app", |app| &app.in_flight),

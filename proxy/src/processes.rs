@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use self::wire::{Carried, Counted, CountedAt, Done, Order, Report};
+use self::wire::{Carried, Counters, Done, InstanceCounters, Order, Report};
 use crate::documents::Table;
 use crate::live::Live;
 use crate::table::Apps;
@@ -252,13 +252,13 @@ impl Processes {
     /// Takes into the books what a previous process has counted between two reports. Without one before, all of it.
     fn count(&self, before: Option<&Report>, now: &Report) {
         let table = self.apps.pin();
-        let nothing = Counted::default();
+        let nothing = Counters::default();
         for (id, now) in &now.counted {
             let Some(app) = table.get(id.as_str()) else { continue };
             let before = before.and_then(|before| before.counted.get(id));
             now.add_since(before.unwrap_or(&nothing), &app.vitals.books);
         }
-        for CountedAt { of, counted } in &now.counted_at {
+        for InstanceCounters { of, counted } in &now.counted_at {
             let Some(app) = table.get(of.app.as_str()) else { continue };
             let Some(instance) = app.instances.iter().find(|instance| of.is(&instance.vitals)) else { continue };
             let before = before.and_then(|before| before.counted_of(of));

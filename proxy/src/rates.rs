@@ -32,7 +32,7 @@ impl Rate {
 
 /// When one more of a key may come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum Booking {
     /// It is booked, and this long from now.
     After(Duration),
     /// It is later than the caller would wait, and was not booked.
@@ -64,20 +64,20 @@ impl Rates {
     }
 
     /// Books the next turn of this key, if it is not later than the caller would wait. `now` is of a monotonic clock.
-    pub fn book(&self, key: impl Hash, rate: Rate, now: Duration, patience: Duration) -> Turn {
+    pub fn book(&self, key: impl Hash, rate: Rate, now: Duration, patience: Duration) -> Booking {
         let key = self.hasher.hash_one(key);
         let bucket = usize::try_from(key % self.buckets.len() as u64).unwrap_or(0);
-        let Some(bucket) = self.buckets.get(bucket) else { return Turn::NoRoom };
+        let Some(bucket) = self.buckets.get(bucket) else { return Booking::NoRoom };
         let mut debts = lock(bucket);
         let known = debts.iter().position(|debt| debt.key == key);
         let place = known.or_else(|| debts.iter().position(|debt| debt.paid_at <= now));
-        let Some(debt) = place.and_then(|place| debts.get_mut(place)) else { return Turn::NoRoom };
+        let Some(debt) = place.and_then(|place| debts.get_mut(place)) else { return Booking::NoRoom };
         let due = if debt.key == key { debt.paid_at.max(now) } else { now };
         let wait = due.saturating_sub(now + rate.burst.saturating_sub(rate.every));
         if wait > patience {
-            return Turn::TooLate;
+            return Booking::TooLate;
         }
         *debt = Debt { key, paid_at: due + rate.every };
-        Turn::After(wait)
+        Booking::After(wait)
     }
 }

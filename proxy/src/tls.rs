@@ -38,7 +38,7 @@ use crate::events::About;
 use crate::live::Live;
 use crate::network;
 use crate::overload::{SILENCE_MAX, full_after};
-use crate::rates::{Rate, Rates, Turn};
+use crate::rates::{Booking, Rate, Rates};
 use crate::settings::Limits;
 use crate::socket::Tcp;
 use crate::table::Apps;
@@ -155,15 +155,15 @@ impl Tls {
         deadline: Instant,
     ) -> Result<(TlsStream<Tcp>, Secured), Outcome> {
         let network = network::neighbours(peer.ip());
-        turn(&self.networks, self.network_rate, network, deadline).await?;
+        keep_to_rate(&self.networks, self.network_rate, network, deadline).await?;
         let hello = LazyConfigAcceptor::new(Acceptor::default(), socket);
         let hello = tokio::select! {
             hello = timeout_at(deadline, hello) => hello.map_err(|_| Outcome::TimedOut)?.map_err(|_| Outcome::Failed)?,
             () = full_after(&edge.level, SILENCE_MAX) => return Err(Outcome::TimedOut),
         };
         let name = asked_for(&hello.client_hello(), local);
-        turn(&self.names, self.name_rate, &name, deadline).await?;
-        let place = self.crowds.enter(network, deadline).await.ok_or(Outcome::OverLimit)?;
+        keep_to_rate(&self.names, self.name_rate, &name, deadline).await?;
+        let permit = self.crowds.enter(network, deadline).await.ok_or(Outcome::OverLimit)?;
         let slot = timeout_at(deadline, self.slots.acquire()).await.map_err(|_| Outcome::OverLimit)?;
         // After the wait: from the answer to a change on, only what the change brought is shown.
         let answer = answer(&edge.certificates.pin(), &name, &hello.client_hello());
@@ -183,7 +183,7 @@ impl Tls {
                 return Err(self.missing(edge, &edge.apps.pin(), &name));
             }
         };
-        drop((slot, place));
+        drop((slot, permit));
         let session = stream.get_ref().1;
         let version = if session.protocol_version() == Some(ProtocolVersion::TLSv1_2) { "1.2" } else { "1.3" };
         let http2 = session.alpn_protocol() == Some(HTTP_2);
@@ -207,7 +207,7 @@ impl Tls {
     /// Whether there should be a certificate of this name; that is told once in a while for each app, whatever names are asked for.
     fn missing(&self, edge: &Edge, apps: &Apps, name: &str) -> Outcome {
         let Some(app) = apps.find(name) else { return Outcome::UnknownName };
-        if let Turn::After(_) = self.missing.book(&app.id, MISSING_TOLD, clock::now(), Duration::ZERO) {
+        if let Booking::After(_) = self.missing.book(&app.id, MISSING_TOLD, clock::now(), Duration::ZERO) {
             let host = name.parse::<Host>().ok();
             edge.events.tell(EventKind::CertificateMissing, About { app: Some(app.id.clone()), host, ..About::default() });
         }
@@ -216,15 +216,15 @@ impl Tls {
 }
 
 /// Waits for the turn of a network or a name. One whose rate is not known does not wait.
-async fn turn(rates: &Rates, rate: Option<Rate>, key: impl Hash, deadline: Instant) -> Result<(), Outcome> {
+async fn keep_to_rate(rates: &Rates, rate: Option<Rate>, key: impl Hash, deadline: Instant) -> Result<(), Outcome> {
     let Some(rate) = rate else { return Ok(()) };
     match rates.book(key, rate, clock::now(), deadline.saturating_duration_since(Instant::now())) {
-        Turn::After(Duration::ZERO) | Turn::NoRoom => Ok(()),
-        Turn::After(wait) => {
+        Booking::After(Duration::ZERO) | Booking::NoRoom => Ok(()),
+        Booking::After(wait) => {
             sleep(wait).await;
             Ok(())
         }
-        Turn::TooLate => Err(Outcome::OverLimit),
+        Booking::TooLate => Err(Outcome::OverLimit),
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 
-pub use registry::{Place, Tunnels, close_over, take_silent};
+pub use registry::{Registration, Tunnels, close_over, take_silent};
 
 use self::flow::Flow;
 use self::frames::{GOING_AWAY, GOING_AWAY_MASKED};

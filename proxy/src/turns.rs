@@ -17,7 +17,7 @@ pub struct Turns {
     /// As many as whoever came last may have found allowed.
     at_once: AtomicU32,
     taken: AtomicU32,
-    waiting: AtomicU32,
+    queued: AtomicU32,
     freed: Notify,
 }
 
@@ -51,12 +51,12 @@ impl Turns {
     pub async fn take(self: &Arc<Self>, limits: TurnLimits) -> Result<Turn, Code> {
         self.allow(limits.at_once);
         // Whoever comes while others wait does not pass them, not even one who was told that it is his turn and has not run yet.
-        if self.waiting.load(Relaxed) == 0
+        if self.queued.load(Relaxed) == 0
             && let Some(turn) = self.try_take()
         {
             return Ok(turn);
         }
-        let _place = Place::take(self, limits.queue).ok_or(Code::QueueFull)?;
+        let _queued = Queued::take(self, limits.queue).ok_or(Code::QueueFull)?;
         let deadline = Instant::now() + limits.patience;
         loop {
             // A turn that was freed since we looked is kept for whoever asks first.
@@ -71,7 +71,7 @@ impl Turns {
     fn allow(&self, at_once: u32) {
         let before = self.at_once.swap(at_once, Relaxed);
         // Those who wait, and who just came.
-        let all = self.waiting().saturating_add(1);
+        let all = self.queued().saturating_add(1);
         let more = match (before, at_once) {
             (0, _) => 0,
             (_, 0) => all,
@@ -87,23 +87,23 @@ impl Turns {
     }
 
     /// Requests that wait for their turn.
-    pub fn waiting(&self) -> u32 {
-        self.waiting.load(Relaxed)
+    pub fn queued(&self) -> u32 {
+        self.queued.load(Relaxed)
     }
 }
 
-/// A place in the queue.
-struct Place<'t>(&'t Turns);
+/// One of those in the queue, until this is dropped.
+struct Queued<'t>(&'t Turns);
 
-impl<'t> Place<'t> {
+impl<'t> Queued<'t> {
     fn take(turns: &'t Turns, queue: u32) -> Option<Self> {
-        let more = |waiting: u32| (waiting < queue).then(|| waiting + 1);
-        turns.waiting.fetch_update(Relaxed, Relaxed, more).ok().map(|_| Self(turns))
+        let more = |queued: u32| (queued < queue).then(|| queued + 1);
+        turns.queued.fetch_update(Relaxed, Relaxed, more).ok().map(|_| Self(turns))
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Queued<'_> {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Relaxed);
+        self.0.queued.fetch_sub(1, Relaxed);
     }
 }

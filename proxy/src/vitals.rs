@@ -233,7 +233,7 @@ pub struct AppVitals {
     /// Client connections whose last request was for this app; those of tunnels are counted as sockets.
     pub connections: AtomicU32,
     /// Requests that are sockets, or are about to be: upgrades under way, and SockJS without WebSockets.
-    pub places: AtomicU32,
+    pub pending_sockets: AtomicU32,
     /// The edge is short of something, and this app's owner uses more of it than a fair share.
     pub over_share: AtomicBool,
     /// Requests that wait for an instance, and clients that were kept when theirs died.
@@ -264,7 +264,7 @@ impl Default for AppVitals {
             retries_in_flight: AtomicU32::new(0),
             turns: Arc::default(),
             connections: AtomicU32::new(0),
-            places: AtomicU32::new(0),
+            pending_sockets: AtomicU32::new(0),
             over_share: AtomicBool::new(false),
             held: AtomicU32::new(0),
             waiting: AtomicU32::new(0),

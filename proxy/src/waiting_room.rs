@@ -14,11 +14,11 @@ use crate::vitals::lock;
 #[derive(Debug)]
 pub struct WaitingRoom {
     seats: usize,
-    waiting: Mutex<Waiting>,
+    taken: Mutex<Taken>,
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct Taken {
     all: usize,
     /// Owners of whom somebody waits.
     by_owner: HashMap<Owner, usize>,
@@ -34,36 +34,36 @@ pub struct Seat {
 impl WaitingRoom {
     /// With so many seats; 0: nobody waits.
     pub fn new(seats: usize) -> Self {
-        Self { seats, waiting: Mutex::default() }
+        Self { seats, taken: Mutex::default() }
     }
 
     /// A seat for a request to one of the owner's apps, unless the owner has as many as are free: however many
     /// of one owner's apps are down, the next owner finds a seat.
     pub fn enter(self: &Arc<Self>, owner: &Owner) -> Option<Seat> {
-        let mut waiting = lock(&self.waiting);
-        let own = waiting.by_owner.get(owner).copied().unwrap_or(0);
-        if waiting.all + own >= self.seats {
+        let mut taken = lock(&self.taken);
+        let own = taken.by_owner.get(owner).copied().unwrap_or(0);
+        if taken.all + own >= self.seats {
             return None;
         }
-        waiting.all += 1;
-        waiting.by_owner.insert(owner.clone(), own + 1);
+        taken.all += 1;
+        taken.by_owner.insert(owner.clone(), own + 1);
         Some(Seat { room: Arc::clone(self), owner: owner.clone() })
     }
 
     /// How much of it is used, 0 to 1.
     pub fn used_ratio(&self) -> f64 {
-        lock(&self.waiting).all as f64 / (self.seats as f64).max(1.0)
+        lock(&self.taken).all as f64 / (self.seats as f64).max(1.0)
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut waiting = lock(&self.room.waiting);
-        waiting.all -= 1;
-        if let Some(own) = waiting.by_owner.get_mut(&self.owner) {
+        let mut taken = lock(&self.room.taken);
+        taken.all -= 1;
+        if let Some(own) = taken.by_owner.get_mut(&self.owner) {
             *own -= 1;
             if *own == 0 {
-                waiting.by_owner.remove(&self.owner);
+                taken.by_owner.remove(&self.owner);
             }
         }
     }

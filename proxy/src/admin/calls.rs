@@ -318,7 +318,7 @@ fn live(vitals: &AppVitals) -> AppCounts {
     AppCounts {
         connections: count(&vitals.connections),
         in_flight: count(&vitals.in_flight),
-        queued: vitals.turns.waiting().into(),
+        queued: vitals.turns.queued().into(),
         held: count(&vitals.held),
         waiting: count(&vitals.waiting),
         sockets: count(&vitals.sockets),

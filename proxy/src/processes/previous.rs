@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::line;
-use super::wire::{Answer, Carried, Counted, CountedAt, Done, Order, Report};
+use super::wire::{Answer, Carried, Counters, Done, InstanceCounters, Order, Report};
 use crate::admin::{self, Admin};
 use crate::clock;
 use crate::documents::Table;
@@ -95,7 +95,7 @@ impl Previous {
         for app in before.iter().flat_map(|(report, _)| report.counted.keys()).filter_map(|id| table.get(id.as_str())) {
             self.apps.insert(app.id.clone(), Arc::clone(&app.vitals));
         }
-        for CountedAt { of, .. } in before.iter().flat_map(|(report, _)| &report.counted_at) {
+        for InstanceCounters { of, .. } in before.iter().flat_map(|(report, _)| &report.counted_at) {
             let instances = table.get(of.app.as_str()).into_iter().flat_map(|app| &app.instances);
             self.instances
                 .extend(instances.filter(|instance| of.is(&instance.vitals)).map(|instance| Arc::clone(&instance.vitals)));
@@ -220,11 +220,11 @@ impl Previous {
             tunnels: edge.tunnels.len() as u64,
             apps: edge.apps.pin().stamp(),
             carried,
-            counted: self.apps.iter().map(|(id, vitals)| (id.clone(), Counted::of(&vitals.books))).collect(),
+            counted: self.apps.iter().map(|(id, vitals)| (id.clone(), Counters::of(&vitals.books))).collect(),
             counted_at: self
                 .instances
                 .iter()
-                .map(|vitals| CountedAt { of: Which::of(vitals), counted: Counted::of(&vitals.books) })
+                .map(|vitals| InstanceCounters { of: Which::of(vitals), counted: Counters::of(&vitals.books) })
                 .collect(),
         }
     }

@@ -78,10 +78,10 @@ pub struct Report {
     pub carried: Vec<Carried>,
     /// What it has counted in all, of apps that it carries or carried tunnels of.
     #[serde(default)]
-    pub counted: BTreeMap<AppId, Counted>,
+    pub counted: BTreeMap<AppId, Counters>,
     /// The same of their instances.
     #[serde(default)]
-    pub counted_at: Vec<CountedAt>,
+    pub counted_at: Vec<InstanceCounters>,
 }
 
 impl Report {
@@ -98,7 +98,7 @@ impl Report {
     }
 
     /// What was counted of an instance, of a report that is sorted.
-    pub fn counted_of(&self, of: &Which) -> Option<&Counted> {
+    pub fn counted_of(&self, of: &Which) -> Option<&Counters> {
         let found = self.counted_at.get(place(&self.counted_at, of, |counted| &counted.of))?;
         found.first().map(|found| &found.counted)
     }
@@ -124,11 +124,11 @@ fn place<T>(sorted: &[T], of: &Which, which: impl Fn(&T) -> &Which) -> Range<usi
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CountedAt {
+pub struct InstanceCounters {
     #[serde(flatten)]
     pub of: Which,
     #[serde(flatten)]
-    pub counted: Counted,
+    pub counted: Counters,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -147,7 +147,7 @@ pub struct Carried {
 
 /// Numbers of an app or of an instance that only grow.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counted {
+pub struct Counters {
     #[serde(default)]
     pub opened: u64,
     /// Tunnels, by who closed them.
@@ -159,7 +159,7 @@ pub struct Counted {
     pub bytes_out: u64,
 }
 
-impl Counted {
+impl Counters {
     pub fn of(books: &Books) -> Self {
         let closed = ClosedBy::ALL.iter().map(|by| (by.as_str().to_owned(), books.closed(*by).load(Relaxed)));
         Self {

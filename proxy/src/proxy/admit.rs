@@ -17,7 +17,7 @@ use crate::clock;
 use crate::exchange::{Counted, Exchange};
 use crate::network;
 use crate::overload::Level;
-use crate::rates::{Rate, Turn};
+use crate::rates::{Booking, Rate};
 use crate::sticky::{self, COOKIE_SECURE};
 use crate::table::App;
 use crate::turns::TurnLimits;
@@ -47,7 +47,7 @@ impl Proxy {
             x.bound = self.edge.keys.pin().find(&app.id, name, fields);
         }
         match x.caller {
-            Caller::Socket | Caller::SockJs => take_place(x, &app),
+            Caller::Socket | Caller::SockJs => count_socket(x, &app),
             // Its turn comes when all of it is there: who sends slowly takes nobody's.
             _ if !session.as_mut().is_body_empty() => Ok(()),
             _ => take_turn(x, &app).await,
@@ -84,8 +84,8 @@ impl Proxy {
         let Some(rate) = Rate::per_second(per_second, CLIENT_BURST) else { return Ok(()) };
         let key = (app.id.as_str(), is_socket, network::client(x.origin.client));
         match self.edge.client_rates.book(key, rate, clock::now(), Duration::ZERO) {
-            Turn::After(_) | Turn::NoRoom => Ok(()),
-            Turn::TooLate => Err(Code::OverLimit),
+            Booking::After(_) | Booking::NoRoom => Ok(()),
+            Booking::TooLate => Err(Code::OverLimit),
         }
     }
 }
@@ -114,17 +114,17 @@ fn is_denied(list: &[Deny], client: IpAddr) -> bool {
 }
 
 /// A socket, or a request that stands for one: SockJS without WebSockets keeps a request open all the
-/// time. It takes no turn, for it may last; it has a place among the app's sockets. `/info` asks whether
-/// there is one.
-fn take_place(x: &mut Exchange, app: &App) -> Result<(), Code> {
-    let place = Counted::new(&app.vitals, |vitals| &vitals.places);
+/// time. It takes no turn, for it may last; it counts as one of the app's sockets. `/info` asks whether
+/// there may be one more.
+fn count_socket(x: &mut Exchange, app: &App) -> Result<(), Code> {
+    let pending = Counted::new(&app.vitals, |vitals| &vitals.pending_sockets);
     let most = app.wire.limits.sockets;
-    let used = app.vitals.sockets.load(Relaxed) + app.vitals.places.load(Relaxed);
+    let used = app.vitals.sockets.load(Relaxed) + app.vitals.pending_sockets.load(Relaxed);
     if most != 0 && used > most {
         return Err(Code::OverLimit);
     }
     if SockJsPart::of(&x.path, &app.wire.sockjs.prefix) != Some(SockJsPart::Info) {
-        x.place = Some(place);
+        x.pending_socket = Some(pending);
     }
     Ok(())
 }

@@ -20,13 +20,13 @@ use crate::waiting_room::Seat;
 impl Proxy {
     /// Gives the request an instance; waits for one as long as its caller would.
     pub(super) async fn choose(&self, x: &mut Exchange) -> Result<SocketAddr, Code> {
-        let mut waiting: Option<Waiting> = None;
+        let mut held: Option<HeldRequest> = None;
         loop {
             let Some(app) = x.app.clone() else { return Err(Code::Internal) };
             // Registered before looking, so that a change in between is not missed.
             let changed = app.vitals.changed.notified();
             let found = self.look(x, &app);
-            x.ms.hold = waiting.as_ref().map(|waiting| waiting.since.elapsed());
+            x.ms.hold = held.as_ref().map(|held| held.since.elapsed());
             let lacks = match found {
                 Ok(address) => return Ok(address),
                 Err(lacks) => lacks,
@@ -37,9 +37,9 @@ impl Proxy {
             if patience.is_zero() {
                 return Err(code);
             }
-            let since = match &waiting {
-                Some(waiting) => waiting.since,
-                None => waiting.insert(Waiting::new(&self.edge, &app).ok_or(code)?).since,
+            let since = match &held {
+                Some(held) => held.since,
+                None => held.insert(HeldRequest::new(&self.edge, &app).ok_or(code)?).since,
             };
             let deadline = tokio::time::Instant::from_std(since + patience);
             if tokio::time::timeout_at(deadline, changed).await.is_err() {
@@ -144,13 +144,13 @@ impl Proxy {
 }
 
 /// A request that waits for an instance, counted at its app.
-struct Waiting {
+struct HeldRequest {
     since: Instant,
     _seat: Seat,
     _held: Counted,
 }
 
-impl Waiting {
+impl HeldRequest {
     /// `None` if there is no seat for it.
     fn new(edge: &Edge, app: &App) -> Option<Self> {
         let seat = edge.waiting_room.enter(&app.wire.owner)?;

@@ -19,12 +19,12 @@ pub(super) struct Crowds {
     open: Mutex<HashMap<IpAddr, Arc<Semaphore>>>,
 }
 
-/// A place among the handshakes of a network, given back when dropped.
-pub(super) struct Place<'c> {
+/// A permit for one of the handshakes of a network, given back when dropped.
+pub(super) struct Permit<'c> {
     crowds: &'c Crowds,
     network: IpAddr,
-    places: Arc<Semaphore>,
-    permit: Option<OwnedSemaphorePermit>,
+    handshakes: Arc<Semaphore>,
+    held: Option<OwnedSemaphorePermit>,
 }
 
 impl Crowds {
@@ -33,22 +33,22 @@ impl Crowds {
         Self { most: (handshakes / SHARE).max(1), open: Mutex::default() }
     }
 
-    /// Waits for a place until `deadline`.
-    pub(super) async fn enter(&self, network: IpAddr, deadline: Instant) -> Option<Place<'_>> {
-        let places = Arc::clone(lock(&self.open).entry(network).or_insert_with(|| Arc::new(Semaphore::new(self.most))));
+    /// Waits for a permit until `deadline`.
+    pub(super) async fn enter(&self, network: IpAddr, deadline: Instant) -> Option<Permit<'_>> {
+        let handshakes = Arc::clone(lock(&self.open).entry(network).or_insert_with(|| Arc::new(Semaphore::new(self.most))));
         // Made before the wait, so that whoever gives up takes the network out too.
-        let mut place = Place { crowds: self, network, places, permit: None };
-        place.permit = Some(timeout_at(deadline, Arc::clone(&place.places).acquire_owned()).await.ok()?.ok()?);
-        Some(place)
+        let mut permit = Permit { crowds: self, network, handshakes, held: None };
+        permit.held = Some(timeout_at(deadline, Arc::clone(&permit.handshakes).acquire_owned()).await.ok()?.ok()?);
+        Some(permit)
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        self.permit = None;
+        self.held = None;
         let mut open = lock(&self.crowds.open);
         // The map's and ours. Nobody gets at it meanwhile.
-        if Arc::strong_count(&self.places) <= 2 {
+        if Arc::strong_count(&self.handshakes) <= 2 {
             open.remove(&self.network);
         }
     }

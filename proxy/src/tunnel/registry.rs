@@ -24,17 +24,17 @@ pub struct Tunnels {
     open: DashMap<Which, HashMap<usize, Arc<Tunnel>>>,
 }
 
-/// A tunnel's place among the open ones; it leaves when this is dropped.
+/// That a tunnel is among the open ones, until this is dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct Registration {
     tunnels: Arc<Tunnels>,
     pub tunnel: Arc<Tunnel>,
 }
 
 impl Tunnels {
-    pub fn enter(self: &Arc<Self>, tunnel: Arc<Tunnel>) -> Place {
+    pub fn enter(self: &Arc<Self>, tunnel: Arc<Tunnel>) -> Registration {
         self.open.entry(Which::of(&tunnel.instance)).or_default().insert(address(&tunnel), Arc::clone(&tunnel));
-        Place { tunnels: Arc::clone(self), tunnel }
+        Registration { tunnels: Arc::clone(self), tunnel }
     }
 
     pub fn len(&self) -> usize {
@@ -141,7 +141,7 @@ pub fn take_silent(open: &mut Vec<Arc<Tunnel>>, count: usize) -> Vec<Arc<Tunnel>
     open.split_off(open.len().saturating_sub(count))
 }
 
-impl Drop for Place {
+impl Drop for Registration {
     fn drop(&mut self) {
         if let Entry::Occupied(mut open) = self.tunnels.open.entry(Which::of(&self.tunnel.instance)) {
             open.get_mut().remove(&address(&self.tunnel));

@@ -193,10 +193,10 @@ async fn an_app_that_dies_ends_the_tunnel() {
 async fn many_tunnels_are_closed_spread_over_the_window() {
     let tunnels = Arc::new(Tunnels::default());
     let mut rigs = Vec::new();
-    let mut places = Vec::new();
+    let mut registrations = Vec::new();
     for _ in 0..10 {
         let mut rig = rig(b"", b"").await;
-        places.push(tunnels.enter(Arc::clone(&rig.tunnel)));
+        registrations.push(tunnels.enter(Arc::clone(&rig.tunnel)));
         rig.app.write_all(&GOING_AWAY).await.unwrap();
         rigs.push(rig);
     }
@@ -207,6 +207,6 @@ async fn many_tunnels_are_closed_spread_over_the_window() {
         drop(rig.client);
         assert_eq!(rig.task.await.unwrap().by, ClosedBy::EdgeShutdown);
     }
-    drop(places);
+    drop(registrations);
     assert!(tunnels.is_empty());
 }

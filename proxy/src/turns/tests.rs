@@ -12,13 +12,13 @@ async fn turns_are_as_many_as_allowed_and_so_is_the_queue() {
         let turns = Arc::clone(&turns);
         async move { turns.take(LIMITS).await.map(drop) }
     });
-    while turns.waiting() == 0 {
+    while turns.queued() == 0 {
         tokio::task::yield_now().await;
     }
     assert_eq!(turns.take(LIMITS).await.err(), Some(Code::QueueFull));
     drop(first);
     assert_eq!(waiting.await.unwrap(), Ok(()));
-    assert_eq!(turns.waiting(), 0);
+    assert_eq!(turns.queued(), 0);
 }
 
 #[tokio::test]
@@ -27,7 +27,7 @@ async fn a_wait_has_an_end() {
     let limits = TurnLimits { at_once: 1, patience: Duration::from_millis(10), ..LIMITS };
     let _turn = turns.take(limits).await.unwrap();
     assert_eq!(turns.take(limits).await.err(), Some(Code::QueueTimeout));
-    assert_eq!(turns.waiting(), 0, "its place is free again");
+    assert_eq!(turns.queued(), 0, "its place is free again");
 }
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn nobody_passes_one_who_was_told_that_it_is_his_turn() {
         let turns = Arc::clone(&turns);
         async move { turns.take(limits).await }
     });
-    while turns.waiting() == 0 {
+    while turns.queued() == 0 {
         tokio::task::yield_now().await;
     }
     drop(turn);
@@ -92,7 +92,7 @@ async fn who_waits_hears_that_more_are_allowed() {
             tokio::spawn(async move { turns.take(limits).await })
         })
         .collect();
-    while turns.waiting() < 3 {
+    while turns.queued() < 3 {
         tokio::task::yield_now().await;
     }
     let more = TurnLimits { at_once: 5, ..limits };

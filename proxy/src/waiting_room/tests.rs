@@ -14,7 +14,7 @@ fn an_owner_has_no_more_seats_than_are_free_and_gives_them_back() {
     hogs.truncate(1);
     assert!(room.enter(&hog).is_some());
     drop((hogs, lambs));
-    assert!(lock(&room.waiting).by_owner.is_empty());
+    assert!(lock(&room.taken).by_owner.is_empty());
     assert!(WaitingRoom::new(0).used_ratio() < 1e-9);
     assert!(Arc::new(WaitingRoom::new(0)).enter(&lamb).is_none());
 }

@@ -12,7 +12,8 @@ fn carried(instance: &str, tunnels: u64) -> Carried {
 
 #[test]
 fn each_instance_is_found_in_a_report_and_what_is_heard_of_it_takes_its_place() {
-    let counted = |instance, opened| CountedAt { of: which(instance), counted: Counted { opened, ..Counted::default() } };
+    let counted =
+        |instance, opened| InstanceCounters { of: which(instance), counted: Counters { opened, ..Counters::default() } };
     let mut report = Report {
         // Two vitals of one process may count the same instance.
         carried: vec![carried("c", 3), carried("a", 1), carried("b", 2), carried("a", 5)],

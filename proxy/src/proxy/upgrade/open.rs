@@ -16,13 +16,13 @@ use crate::documents::Table;
 use crate::edge::Edge;
 use crate::exchange::Exchange;
 use crate::pick::Stickiness;
-use crate::tunnel::{Closed, Orphan, Place, Side, Tunnel};
+use crate::tunnel::{Closed, Orphan, Registration, Side, Tunnel};
 use crate::vitals::ClosedBy;
 
 /// A tunnel from its 101 on. It is out of the books when this is dropped, however that comes.
 pub(super) struct Open {
     edge: Arc<Edge>,
-    place: Place,
+    registration: Registration,
     kept: Option<Box<Kept>>,
     closed: Closed,
 }
@@ -47,19 +47,19 @@ struct Kept {
 impl Open {
     /// Enters the tunnel, writes its first line, and lets go of the rest of the request.
     pub(super) fn new(edge: &Arc<Edge>, tunnel: Tunnel, x: Exchange) -> Self {
-        let place = edge.tunnels.enter(Arc::new(tunnel));
-        place.tunnel.app.count_request(x.status, x.started.elapsed());
+        let registration = edge.tunnels.enter(Arc::new(tunnel));
+        registration.tunnel.app.count_request(x.status, x.started.elapsed());
         // Until it is carried: a client that is gone before it heard of its 101.
         let closed = Closed { by: ClosedBy::Client, bytes_in: 0, bytes_out: 0, frames_in: 0, frames_out: 0 };
         let kept = edge.access_log.is_on().then(|| {
             edge.access_log.write(&x.line(edge));
             Box::new(Kept::new(x))
         });
-        Self { edge: Arc::clone(edge), place, kept, closed }
+        Self { edge: Arc::clone(edge), registration, kept, closed }
     }
 
     pub(super) async fn carry(mut self, client: Side, app: Side) {
-        let (closed, orphan) = self.place.tunnel.carry(client, app).await;
+        let (closed, orphan) = self.registration.tunnel.carry(client, app).await;
         self.closed = closed;
         if let Some(orphan) = orphan {
             // Boxed: of a thousand tunnels few come here, and all would be as large.
@@ -69,11 +69,11 @@ impl Open {
 
     /// The app's side broke under the tunnel: its client is kept if the instance has died, and let go if not.
     async fn outlive(&self, orphan: Orphan) {
-        let instance = &self.place.tunnel.instance;
+        let instance = &self.registration.tunnel.instance;
         let Some(app) = self.edge.apps.pin().get(instance.app.as_str()).cloned() else { return orphan.release().await };
         // An app that lives and closed this one socket meant it.
         if self.edge.health.has_died(&app, &instance.id, instance).await {
-            hold(&self.edge, &app, &self.place.tunnel, orphan, self.place.tunnel.hold_max()).await;
+            hold(&self.edge, &app, &self.registration.tunnel, orphan, self.registration.tunnel.hold_max()).await;
         } else {
             orphan.release().await;
         }
@@ -82,7 +82,7 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        for books in [&self.place.tunnel.app.books, &self.place.tunnel.instance.books] {
+        for books in [&self.registration.tunnel.app.books, &self.registration.tunnel.instance.books] {
             books.close(self.closed.by);
         }
         if let Some(kept) = &self.kept {
