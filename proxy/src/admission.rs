@@ -7,8 +7,6 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::balance::warmth;
-use crate::exchange::Exchange;
 use crate::share::Share;
 use crate::table::App;
 use crate::vitals::lock;
@@ -26,9 +24,8 @@ pub fn takes_per_second(app: &App, share: &Share) -> Option<f64> {
     if app.vitals.is_down() {
         return None;
     }
-    let warm_up = Exchange::seconds(app.wire.warm_seconds);
     let takers = app.instances.iter().filter(|instance| instance.takes());
-    let warmths: Vec<f64> = takers.map(|instance| warmth(instance.vitals.ready_for(), warm_up)).collect();
+    let warmths: Vec<f64> = takers.map(|instance| app.warmth(&instance.vitals)).collect();
     (!warmths.is_empty()).then(|| warmths.iter().sum::<f64>() * share.of(app.wire.limits.sockets_per_second))
 }
 

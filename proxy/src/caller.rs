@@ -29,13 +29,10 @@ impl Caller {
         }
     }
 
-    /// `path` is without query. `prefix` is the app's SockJS prefix; without an app there is none.
-    pub fn of(method: &Method, path: &str, headers: &HeaderMap, version: Version, prefix: Option<&str>) -> Self {
+    /// `path` is without query. Whether it is SockJS is known with the app, which says where that is.
+    pub fn of(method: &Method, path: &str, headers: &HeaderMap, version: Version) -> Self {
         if is_websocket(method, headers, version) {
             return Self::Socket;
-        }
-        if prefix.is_some_and(|prefix| SockJsPart::of(path, prefix).is_some()) {
-            return Self::SockJs;
         }
         let accept = headers.get(ACCEPT).map_or(&b""[..], |value| value.as_bytes());
         if accept.windows(9).any(|window| window.eq_ignore_ascii_case(b"text/html")) {

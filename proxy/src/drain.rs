@@ -208,7 +208,7 @@ fn window(app: &App) -> Duration {
 
 /// What the takers show. `refusals` is how many of the app's clients were turned away at the last look.
 fn strain(app: &App, refusals: &mut Option<u64>) -> Strain {
-    let now = Duration::from_millis(clock::millis());
+    let now = clock::now();
     let turned_away = app.vitals.turned_away();
     let refusing = refusals.replace(turned_away).is_some_and(|before| before < turned_away);
     let takers = || app.instances.iter().filter(|instance| instance.takes());

@@ -10,7 +10,7 @@ use karman_contract::code::Code;
 use karman_contract::name::InstanceId;
 
 use crate::access_log::{AccessLine, Milliseconds};
-use crate::caller::Caller;
+use crate::caller::{Caller, SockJsPart};
 use crate::connection::OpenStream;
 use crate::edge::Edge;
 use crate::headers::Origin;
@@ -133,6 +133,11 @@ impl Exchange {
     /// Where the request is counted.
     pub fn vitals<'a>(&'a self, edge: &'a Edge) -> &'a AppVitals {
         self.app.as_ref().map_or(&edge.nobody, |app| &app.vitals)
+    }
+
+    /// The part of SockJS that is asked for, where the app has SockJS there.
+    pub fn sockjs_part(&self) -> Option<SockJsPart<'_>> {
+        SockJsPart::of(&self.path, &self.app.as_ref()?.wire.sockjs.prefix)
     }
 
     pub fn seconds(count: u32) -> Duration {

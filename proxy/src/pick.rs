@@ -4,11 +4,10 @@
 mod tests;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use karman_contract::app::{InstanceState, Sticky};
 
-use crate::balance::{least_loaded, rendezvous, warmth};
+use crate::balance::{least_loaded, rendezvous};
 use crate::caller::Absence;
 use crate::sticky::Bound;
 use crate::table::{App, Instance};
@@ -74,13 +73,9 @@ pub fn pick<'a>(
         open = candidates(false);
     }
     keep_to_release(&mut open, wish.bound);
-    let warm_up = Duration::from_secs(app.wire.warm_seconds.into());
     let chosen = match wish.session {
         Some(session) => rendezvous(session, open.iter().map(|instance| instance.tag)),
-        None => least_loaded(
-            open.iter().map(|instance| (instance.vitals.load(), warmth(instance.vitals.ready_for(), warm_up))),
-            random_below,
-        ),
+        None => least_loaded(open.iter().map(|one| (one.vitals.load(), app.warmth(&one.vitals))), random_below),
     };
     match chosen.and_then(|index| open.get(index)) {
         Some(instance) => Ok((instance, stickiness)),

@@ -26,7 +26,7 @@ use pingora_error::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
-use crate::caller::{Caller, SockJsPart};
+use crate::caller::Caller;
 use crate::clock;
 use crate::connection::{BODY_TOO_SLOW, Connection, Deadline, Ends, Fault};
 use crate::edge::Edge;
@@ -325,7 +325,7 @@ impl Proxy {
         let target = request.raw_path();
         x.path = String::from_utf8_lossy(target.split(|byte| *byte == b'?').next().unwrap_or_default()).into_owned();
         x.request_id = headers::request_id(request.headers.get(REQUEST_ID).map(HeaderValue::as_bytes), || fastrand::u64(..));
-        x.caller = Caller::of(&request.method, &x.path, &request.headers, request.version, None);
+        x.caller = Caller::of(&request.method, &x.path, &request.headers, request.version);
         if let Some(ends) = ends(session) {
             let trusted = &self.edge.settings.trusted_proxies;
             x.tls = ends.secured.as_ref().map(|secured| secured.version);
@@ -365,11 +365,11 @@ impl Proxy {
         let app = table.find(&x.host).cloned();
         x.table = Some(table);
         let app = app.ok_or(Code::UnknownHost)?;
-        if x.caller != Caller::Socket && SockJsPart::of(&x.path, &app.wire.sockjs.prefix).is_some() {
-            x.caller = Caller::SockJs;
-        }
         x.in_flight = Some(Counted::new(&app.vitals, |vitals| &vitals.in_flight));
         x.app = Some(app);
+        if x.caller != Caller::Socket && x.sockjs_part().is_some() {
+            x.caller = Caller::SockJs;
+        }
         Ok(())
     }
 

@@ -6,6 +6,7 @@ mod tests;
 
 use std::io::Write;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use karman_contract::app::{App as Wire, DrainSticky, InstanceState};
 use karman_contract::document::{AppsDelta, AppsDocument, Stamp, hash_items, write_items};
@@ -13,6 +14,7 @@ use karman_contract::name::{AppId, Host, HostPattern, InstanceId};
 use karman_contract::read::Reason;
 use sha2::{Digest, Sha256};
 
+use crate::balance::warmth;
 use crate::documents::Table;
 use crate::table::shards::Shards;
 use crate::vitals::{AppVitals, InstanceVitals, Which};
@@ -294,6 +296,11 @@ impl App {
         // Instances stand in the order of their ids.
         let index = self.instances.binary_search_by(|instance| instance.id.cmp(id)).ok()?;
         self.instances.get(index)
+    }
+
+    /// How much of its share one of its instances takes, 0 to 1: less while it is new.
+    pub fn warmth(&self, vitals: &InstanceVitals) -> f64 {
+        warmth(vitals.ready_for(), Duration::from_secs(self.wire.warm_seconds.into()))
     }
 
     /// Whether an instance beside these takes new clients now.

@@ -220,7 +220,7 @@ const NO_ROOM: [Code; 5] =
     [Code::QueueFull, Code::QueueTimeout, Code::ConnectRefused, Code::ConnectTimeout, Code::FirstByteTimeout];
 
 /// One app.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct AppVitals {
     /// By the hundreds of the status, 1xx to 5xx.
     pub requests: [AtomicU64; 5],
@@ -251,32 +251,6 @@ pub struct AppVitals {
     pub changed: Notify,
     /// Instances that left the document while something still used them.
     pub departed: Mutex<Vec<(InstanceId, Arc<InstanceVitals>)>>,
-}
-
-impl Default for AppVitals {
-    fn default() -> Self {
-        Self {
-            requests: [const { AtomicU64::new(0) }; 5],
-            refusals: [const { AtomicU64::new(0) }; Code::ALL.len()],
-            seconds: [const { AtomicU64::new(0) }; SECONDS_BUCKETS.len() + 1],
-            seconds_sum_micros: AtomicU64::new(0),
-            in_flight: AtomicU32::new(0),
-            retries_in_flight: AtomicU32::new(0),
-            turns: Arc::default(),
-            connections: AtomicU32::new(0),
-            pending_sockets: AtomicU32::new(0),
-            over_share: AtomicBool::new(false),
-            held: AtomicU32::new(0),
-            waiting: AtomicU32::new(0),
-            info: InfoAnswers::default(),
-            release: Admission::default(),
-            sockets: AtomicU32::new(0),
-            books: Books::default(),
-            down_since: AtomicU64::new(0),
-            changed: Notify::new(),
-            departed: Mutex::new(Vec::new()),
-        }
-    }
 }
 
 impl AppVitals {

@@ -5,7 +5,7 @@ use super::*;
 fn caller(method: &str, path: &str, headers: &[(&'static str, &str)]) -> Caller {
     let headers: HeaderMap =
         headers.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())).collect();
-    Caller::of(&method.parse().unwrap(), path, &headers, Version::HTTP_11, Some("/sockjs"))
+    Caller::of(&method.parse().unwrap(), path, &headers, Version::HTTP_11)
 }
 
 #[test]
@@ -20,9 +20,6 @@ fn callers_are_told_apart() {
         ("GET", "/app.js", &[("accept", "*/*")][..], Caller::Asset),
         ("GET", "/a.b/c", &[][..], Caller::Api),
         ("POST", "/app.js", &[][..], Caller::Api),
-        ("GET", "/sockjs/info", &html[..], Caller::SockJs),
-        ("POST", "/sockjs/000/abcdefgh/xhr", &[][..], Caller::SockJs),
-        ("GET", "/sockjsx/info", &[][..], Caller::Api),
         ("GET", "/websocket", &upgrade[..], Caller::Socket),
         ("GET", "/sockjs/000/abcdefgh/websocket", &upgrade[..], Caller::Socket),
         ("POST", "/websocket", &upgrade[..], Caller::Api),

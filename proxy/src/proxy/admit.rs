@@ -123,7 +123,7 @@ fn count_socket(x: &mut Exchange, app: &App) -> Result<(), Code> {
     if most != 0 && used > most {
         return Err(Code::OverLimit);
     }
-    if SockJsPart::of(&x.path, &app.wire.sockjs.prefix) != Some(SockJsPart::Info) {
+    if x.sockjs_part() != Some(SockJsPart::Info) {
         x.pending_socket = Some(pending);
     }
     Ok(())

@@ -32,8 +32,7 @@ impl Proxy {
                 Err(lacks) => lacks,
             };
             let code = if lacks == Absence::Starting { Code::AppStarting } else { Code::AppDown };
-            let part = SockJsPart::of(&x.path, &app.wire.sockjs.prefix);
-            let patience = hold(x.caller, part, lacks);
+            let patience = hold(x.caller, x.sockjs_part(), lacks);
             if patience.is_zero() {
                 return Err(code);
             }
@@ -55,7 +54,7 @@ impl Proxy {
         if app.vitals.is_down() {
             return Err(absence(app));
         }
-        let session = SockJsPart::of(&x.path, &app.wire.sockjs.prefix).and_then(SockJsPart::polling_session);
+        let session = x.sockjs_part().and_then(SockJsPart::polling_session);
         let wish = Wish { bound: x.bound, session, tried: &x.tried };
         let picked = pick(app, wish, |n| fastrand::usize(..n));
         match picked {
@@ -100,7 +99,7 @@ impl Proxy {
         let vitals = Arc::clone(&chosen.in_flight.instance);
         self.edge.health.connect_failed(&app, &chosen.id, &vitals, cause);
         x.tried.push(vitals);
-        if x.tries < u32::try_from(self.edge.settings.limits.tries).unwrap_or(u32::MAX) && self.take_retry(x, &app) {
+        if self.take_retry(x, &app) {
             return true;
         }
         x.code = Some(code);
@@ -113,16 +112,18 @@ impl Proxy {
 
     /// Whether a request whose connection was reset may be sent once more.
     pub(super) fn may_send_again(&self, x: &mut Exchange) -> bool {
-        let Some(app) = x.app.clone() else { return false };
-        x.tries < u32::try_from(self.edge.settings.limits.tries).unwrap_or(u32::MAX) && self.take_retry(x, &app)
+        x.app.clone().is_some_and(|app| self.take_retry(x, &app))
     }
 
     /// Retries are bounded by a share of the app's requests, so that they never become the storm themselves.
     fn take_retry(&self, x: &mut Exchange, app: &Arc<App>) -> bool {
+        let limits = &self.edge.settings.limits;
+        if x.tries as usize >= limits.tries {
+            return false;
+        }
         if x.retry.is_some() {
             return true;
         }
-        let limits = &self.edge.settings.limits;
         let share = app.vitals.in_flight.load(Relaxed) as usize * limits.retry_budget_percent / 100;
         if app.vitals.retries_in_flight.load(Relaxed) as usize >= share.max(limits.retry_budget_floor) {
             self.edge.counts.retries_refused.fetch_add(1, Relaxed);

@@ -12,7 +12,6 @@ use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
 use super::{Proxy, stop};
-use crate::balance::warmth;
 use crate::caller::SockJsPart;
 use crate::clock;
 use crate::exchange::{Counted, Exchange};
@@ -58,20 +57,15 @@ impl Proxy {
     /// An upgrade within SockJS came through the gate with its `/info`. Refused here, its client would
     /// fall back to polling for good.
     pub(super) async fn pass_upgrade(&self, x: &mut Exchange) -> Result<(), Code> {
-        let prefix = x.app.as_ref().map(|app| app.wire.sockjs.prefix.as_str()).unwrap_or_default();
-        match SockJsPart::of(&x.path, prefix) {
-            Some(_) => Ok(()),
-            None => self.pass(x, UPGRADE_PATIENCE).await,
-        }
+        if x.sockjs_part().is_some() { Ok(()) } else { self.pass(x, UPGRADE_PATIENCE).await }
     }
 
     async fn pass(&self, x: &Exchange, patience: Duration) -> Result<(), Code> {
         let (Some(app), Some(chosen)) = (&x.app, &x.chosen) else { return Err(Code::Internal) };
         let instance = &chosen.in_flight.instance;
         // A newborn takes as small a part of a herd as of everything else.
-        let warm = warmth(instance.ready_for(), Exchange::seconds(app.wire.warm_seconds));
-        let per_second = self.edge.share.of(app.wire.limits.sockets_per_second) * warm;
-        match instance.admission.book(Duration::from_millis(clock::millis()), per_second, patience) {
+        let per_second = self.edge.share.of(app.wire.limits.sockets_per_second) * app.warmth(instance);
+        match instance.admission.book(clock::now(), per_second, patience) {
             Some(Duration::ZERO) => Ok(()),
             Some(wait) => {
                 let _waiting = Counted::new(&app.vitals, |vitals| &vitals.waiting);
@@ -84,8 +78,7 @@ impl Proxy {
 
     /// Whether a request is for the gate.
     pub(super) fn asks_info(x: &Exchange) -> bool {
-        let prefix = x.app.as_ref().map(|app| app.wire.sockjs.prefix.as_str()).unwrap_or_default();
-        x.method == Method::GET && SockJsPart::of(&x.path, prefix) == Some(SockJsPart::Info)
+        x.method == Method::GET && x.sockjs_part() == Some(SockJsPart::Info)
     }
 
     /// Learns from the app's own answer to an `/info`.

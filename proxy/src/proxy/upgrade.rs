@@ -24,7 +24,6 @@ use tokio::time::timeout;
 
 use self::open::Open;
 use super::{INTERIM_ANSWERS_MAX, Proxy, first_byte_timeout, stop};
-use crate::caller::SockJsPart;
 use crate::connection::Connection;
 use crate::exchange::Exchange;
 use crate::failure::code_of;
@@ -133,7 +132,7 @@ impl Proxy {
         self.dress(&mut answer, x)?;
         // Counted before the client can know of it: whoever saw a 101 finds it in the numbers.
         let (Some(owner), Some(chosen)) = (&x.app, &x.chosen) else { return Err(stop(x, Code::Internal)) };
-        let terms = terms(owner, &x.path);
+        let terms = terms(owner, x);
         let tunnel = Tunnel::new(Arc::clone(&owner.vitals), Arc::clone(&chosen.in_flight.instance), terms);
         let open = Open::new(&self.edge, tunnel, mem::take(x));
         x.is_tunnel = true;
@@ -177,10 +176,10 @@ impl Proxy {
     }
 }
 
-/// What the app allows a tunnel at this path. Only who speaks SockJS or DDP can be kept while nobody
+/// What the app allows this tunnel. Only who speaks SockJS or DDP can be kept while nobody
 /// answers: its protocol says again what was not heard. Of any other nothing is known.
-fn terms(app: &App, path: &str) -> Terms {
-    let says_again = path.trim_end_matches('/') == RAW_DDP || SockJsPart::of(path, &app.wire.sockjs.prefix).is_some();
+fn terms(app: &App, x: &Exchange) -> Terms {
+    let says_again = x.path.trim_end_matches('/') == RAW_DDP || x.sockjs_part().is_some();
     let keeps = says_again && app.wire.on_crash.then == AfterCrash::Spread;
     Terms {
         idle_limit: Exchange::seconds(app.wire.timeouts.tunnel_idle_seconds),

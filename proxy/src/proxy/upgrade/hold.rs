@@ -37,7 +37,7 @@ async fn until_released(edge: &Arc<Edge>, app: &Arc<App>, longest: Duration) {
         let now = edge.apps.pin();
         if let Some(per_second) = now.get(app.id.as_str()).and_then(|app| takes_per_second(app, &edge.share)) {
             let left = deadline.saturating_duration_since(Instant::now());
-            let turn = app.vitals.release.book(Duration::from_millis(clock::millis()), per_second, left);
+            let turn = app.vitals.release.book(clock::now(), per_second, left);
             return sleep_until(turn.map_or(deadline, |wait| Instant::now() + wait)).await;
         }
         if timeout_at(deadline, changed).await.is_err() {
