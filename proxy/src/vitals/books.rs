@@ -2,7 +2,33 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::ClosedBy;
+/// Who ended a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClosedBy {
+    Client,
+    App,
+    Drain,
+    Idle,
+    Limit,
+    EdgeShutdown,
+    Error,
+}
+
+impl ClosedBy {
+    pub const ALL: [Self; 7] = [Self::Client, Self::App, Self::Drain, Self::Idle, Self::Limit, Self::EdgeShutdown, Self::Error];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::App => "app",
+            Self::Drain => "drain",
+            Self::Idle => "idle",
+            Self::Limit => "limit",
+            Self::EdgeShutdown => "edge-shutdown",
+            Self::Error => "error",
+        }
+    }
+}
 
 /// The numbers of an app, whose bytes include those of its requests, or of one of its instances.
 #[derive(Debug, Default)]
