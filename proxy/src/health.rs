@@ -1,5 +1,6 @@
 //! Health of instances: what traffic tells, what active checks tell, and watching for the return.
 
+mod check;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -11,22 +12,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use karman_contract::app::{Expect, HealthCheck};
 use karman_contract::code::Code;
 use karman_contract::event::EventKind;
 use karman_contract::name::{AppId, InstanceId};
-use pingora_error::ErrorType;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::task::AbortHandle;
 
+pub use self::check::RunningCheck;
 use self::trust::Trust;
 use crate::clock;
 use crate::events::{About, Events};
 use crate::live::Live;
 use crate::pick::absence;
 use crate::table::{App, Apps, Change, Instance};
-use crate::upstream::{ask, is_reset};
 use crate::vitals::{InstanceVitals, forget_idle, lock};
 
 /// The longest quarantine.
@@ -41,8 +39,7 @@ const RECHECK_TIMEOUT: Duration = Duration::from_secs(1);
 const KEPT: Duration = Duration::from_millis(100);
 /// For how long the answer of an instance that was asked after its sockets broke is good.
 const ASKED_FRESH: Duration = Duration::from_millis(500);
-/// Active checks in a row that must fail before an instance that was healthy is down.
-const CHECKS_FAILED_MAX: u32 = 2;
+
 
 /// How long an instance is left alone after `failures` connections in a row that failed.
 pub fn quarantine(failures: u32, chance: f64) -> Duration {
@@ -61,20 +58,6 @@ pub struct Health {
     apps: Arc<Live<Apps>>,
     events: Arc<Events>,
     trust: Mutex<Trust>,
-}
-
-/// An active check that runs until this is dropped.
-#[derive(Debug)]
-pub struct RunningCheck {
-    check: HealthCheck,
-    host: String,
-    task: AbortHandle,
-}
-
-impl Drop for RunningCheck {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
 }
 
 impl Health {
@@ -246,73 +229,6 @@ impl Health {
                 _ => vitals.failures.fetch_add(1, Relaxed),
             };
             self.failed_once(vitals);
-        }
-    }
-
-    /// Starts, restarts or stops the instance's active check, so that it is what the document says.
-    fn check_as_asked(self: &Arc<Self>, app: &App, instance: &Instance) {
-        let host = app.wire.hosts.first().map(|host| host.name().to_owned()).unwrap_or_default();
-        let mut running = lock(&instance.vitals.check);
-        match (&app.wire.health, running.as_ref()) {
-            (Some(check), Some(running)) if running.check == *check && running.host == host => {}
-            (Some(check), _) => {
-                let vitals = Arc::downgrade(&instance.vitals);
-                instance.vitals.checked(true, None);
-                let health = Arc::clone(self);
-                let (app, id, asked, name) = (app.id.clone(), instance.id.clone(), check.clone(), host.clone());
-                let task = tokio::spawn(async move {
-                    let mut failed = CHECKS_FAILED_MAX - 1;
-                    while let Some(vitals) = vitals.upgrade() {
-                        if !vitals.is_given_up() {
-                            let healthy = health.ask(&vitals, &name, &asked).await;
-                            failed = if healthy { 0 } else { failed + 1 };
-                            health.checked(&app, &id, &vitals, healthy, failed);
-                        }
-                        drop(vitals);
-                        let interval = Duration::from_secs(asked.interval_seconds.into());
-                        tokio::time::sleep(interval.mul_f64(jitter(fastrand::f64()))).await;
-                    }
-                });
-                *running = Some(RunningCheck { check: check.clone(), host, task: task.abort_handle() });
-            }
-            (None, Some(_)) => {
-                *running = None;
-                instance.vitals.checked(false, None);
-            }
-            (None, None) => {}
-        }
-    }
-
-    /// Whether the instance answers its check as it should.
-    async fn ask(&self, vitals: &InstanceVitals, host: &str, check: &HealthCheck) -> bool {
-        let timeout = Duration::from_secs(check.timeout_seconds.into());
-        match tokio::time::timeout(timeout, ask(vitals.address, host, &check.path)).await {
-            Ok(Ok(status)) => match &check.expect {
-                Expect::Any => true,
-                Expect::Statuses(statuses) => statuses.contains(&status),
-            },
-            Ok(Err(e)) => {
-                if *e.etype() == ErrorType::ConnectError || is_reset(&e) {
-                    self.failed_once(vitals);
-                }
-                false
-            }
-            Err(_) => false,
-        }
-    }
-
-    fn checked(&self, app: &AppId, id: &InstanceId, vitals: &InstanceVitals, healthy: bool, failed: u32) {
-        if !healthy && failed < CHECKS_FAILED_MAX {
-            return;
-        }
-        if vitals.checked(false, Some(healthy)) {
-            let kind = if healthy { EventKind::InstanceRecovered } else { EventKind::InstanceUnhealthy };
-            let cause = (!healthy).then(|| "its health check fails".to_owned());
-            self.events.tell(kind, About { cause, ..about(app, id) });
-        }
-        let down = |app: &&Arc<App>| healthy && app.vitals.is_down();
-        if let Some(app) = self.apps.pin().get(app.as_str()).filter(down) {
-            self.app_is_up(app);
         }
     }
 }
