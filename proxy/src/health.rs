@@ -40,7 +40,6 @@ const KEPT: Duration = Duration::from_millis(100);
 /// For how long the answer of an instance that was asked after its sockets broke is good.
 const ASKED_FRESH: Duration = Duration::from_millis(500);
 
-
 /// How long an instance is left alone after `failures` connections in a row that failed.
 pub fn quarantine(failures: u32, chance: f64) -> Duration {
     let seconds = 1_u64 << failures.saturating_sub(1).min(5);

@@ -4,6 +4,7 @@
 //! Each previous process listens beside the admin socket, at `SOCKET.previous.PID`: so the current one
 //! finds them, also when it was started anew after a crash.
 
+mod known;
 mod line;
 pub mod previous;
 #[cfg(test)]
@@ -13,7 +14,6 @@ pub mod wire;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,7 +24,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use self::wire::{Carried, Counters, Done, InstanceCounters, Order, Report};
+use self::known::{Gone, Known, sockets};
+use self::wire::{Counters, InstanceCounters, Report};
 use crate::documents::Table;
 use crate::live::Live;
 use crate::table::Apps;
@@ -33,10 +34,6 @@ use crate::vitals::{Which, lock};
 const SUFFIX: &str = ".previous.";
 /// Processes of an edge at once, the current one counted. Beyond it the oldest has to go.
 const GENERATIONS_MAX: usize = 3;
-/// How long a previous process may take to answer.
-const ANSWER_MAX: Duration = Duration::from_secs(1);
-/// How long it may take to take in a document of 100,000 apps.
-const CHANGE_MAX: Duration = Duration::from_secs(30);
 /// How often each is asked what it holds, unless somebody wants to know it now.
 const ASK_EVERY: Duration = Duration::from_secs(2);
 
@@ -50,15 +47,6 @@ pub struct Processes {
     found: watch::Sender<bool>,
     /// Rings when the apps table was replaced, and stops all when it is dropped.
     table: Mutex<Option<watch::Sender<()>>>,
-}
-
-/// One previous process.
-#[derive(Debug)]
-struct Known {
-    path: PathBuf,
-    report: Mutex<Report>,
-    /// Whether the report is what it says now, or what it said before it fell silent.
-    answers: AtomicBool,
 }
 
 /// What previous processes hold of an instance.
@@ -84,38 +72,25 @@ impl Processes {
 
     /// Looks for previous processes and follows each from now on. If they are more than may be, the oldest is sent away.
     pub async fn find(self: &Arc<Self>) -> io::Result<Vec<Report>> {
-        let (mut found, mut silent) = (Vec::new(), Vec::new());
+        let mut all = Vec::new();
         for path in sockets(&self.admin_socket)? {
-            match report_of(&path).await {
-                Ok(report) => found.push((path, report)),
-                Err(e) if is_gone(&e) => drop(std::fs::remove_file(&path)),
-                Err(e) => {
-                    tracing::warn!(path = %path.display(), error = %e, "a previous process does not answer: until it does nothing counts as drained");
-                    silent.push(path);
-                }
-            }
+            all.extend(Known::at(path).await.map(Arc::new));
         }
-        found.sort_by_key(|(_, report)| report.taken_over_at);
-        let mut excess = (found.len() + 1).saturating_sub(GENERATIONS_MAX);
-        for (path, report) in &found {
-            if excess > 0 {
-                excess -= 1;
-                tracing::info!(
-                    pid = report.pid,
-                    tunnels = report.tunnels,
-                    "the oldest process of the edge goes, at its apps' pace"
-                );
-                self.quit(path, None).await;
-            }
+        // Those that say nothing yet, last.
+        all.sort_by_key(|known| (!known.answers(), known.said(|report| report.taken_over_at)));
+        let found: Vec<_> = all.iter().filter(|known| known.answers()).collect();
+        let excess = (found.len() + 1).saturating_sub(GENERATIONS_MAX);
+        for known in found.iter().take(excess) {
+            let (pid, tunnels) = known.said(|report| (report.pid, report.tunnels));
+            tracing::info!(pid, tunnels, "the oldest process of the edge goes, at its apps' pace");
+            known.quit(None).await;
         }
+        let reports: Vec<_> = found.iter().map(|known| known.said(Report::clone)).collect();
         // The counters of what is taken over go on where its last process was; that had taken over the others'.
-        if let Some((_, newest)) = found.last() {
+        if let Some(newest) = reports.last() {
             self.count(None, newest);
         }
-        let reports = found.iter().map(|(_, report)| report.clone()).collect();
-        let silent = silent.into_iter().map(|path| (Report::of_silent(pid_of(&path)), path, false));
-        for (report, path, answers) in found.into_iter().map(|(path, report)| (report, path, true)).chain(silent) {
-            let known = Arc::new(Known { path, report: Mutex::new(report), answers: answers.into() });
+        for known in all {
             lock(&self.previous).push(Arc::clone(&known));
             let Some(table) = lock(&self.table).as_ref().map(watch::Sender::subscribe) else { break };
             tokio::spawn(Arc::clone(self).follow(known, table));
@@ -140,7 +115,7 @@ impl Processes {
     /// Sends all previous processes away, to be gone within a time: the whole edge stops.
     pub async fn stop(&self, within: Duration) {
         for known in self.known() {
-            self.quit(&known.path, Some(within)).await;
+            known.quit(Some(within)).await;
         }
     }
 
@@ -159,7 +134,7 @@ impl Processes {
 
     /// The previous processes, oldest first, and whether each answered when last asked.
     pub fn reports(&self) -> Vec<(Report, bool)> {
-        self.known().iter().map(|known| (lock(&known.report).clone(), known.answers())).collect()
+        self.known().iter().map(|known| (known.said(Report::clone), known.answers())).collect()
     }
 
     /// What the previous processes hold of an instance, as far as is known.
@@ -167,10 +142,12 @@ impl Processes {
         let mut held = Elsewhere { unsure: !*self.found.borrow(), ..Elsewhere::default() };
         for known in self.known() {
             held.unsure |= !known.answers();
-            for carried in lock(&known.report).carried_of(of) {
-                held.tunnels += usize::try_from(carried.tunnels).unwrap_or(usize::MAX);
-                held.in_flight += carried.in_flight;
-            }
+            known.said(|report| {
+                for carried in report.carried_of(of) {
+                    held.tunnels += usize::try_from(carried.tunnels).unwrap_or(usize::MAX);
+                    held.in_flight += carried.in_flight;
+                }
+            });
         }
         held
     }
@@ -178,37 +155,33 @@ impl Processes {
     /// Closes so many tunnels of an instance, those of the oldest process first, spread over a time, and learns what is left.
     pub async fn close(&self, of: &Which, mut count: usize, spread: Duration, within: Duration) {
         for known in self.known() {
-            let order = Order::Close { of: of.clone(), count, spread_ms: millis(spread), within_ms: millis(within) };
-            let before = known.tunnels_of(of);
-            let answer = line::call::<Carried>(&known.path, &order, &[], ANSWER_MAX).await;
-            if let Ok(carried) = known.heard(answer) {
-                count = count.saturating_sub(before);
-                lock(&known.report).put(carried);
-            }
+            count -= known.close(of, count, spread, within).await;
         }
     }
 
     /// Tunnels that the others hold, by app.
     pub fn tunnels(&self) -> BTreeMap<AppId, u64> {
         let mut tunnels = BTreeMap::new();
-        for (report, _) in self.reports() {
-            report.carried.into_iter().for_each(|carried| *tunnels.entry(carried.of.app).or_default() += carried.tunnels);
+        for known in self.known() {
+            known.said(|report| {
+                for carried in &report.carried {
+                    *tunnels.entry(carried.of.app.clone()).or_default() += carried.tunnels;
+                }
+            });
         }
         tunnels
     }
 
     /// Client connections of the others.
     pub fn connections(&self) -> u64 {
-        self.known().iter().map(|known| lock(&known.report).connections).sum()
+        self.known().iter().map(|known| known.said(|report| report.connections)).sum()
     }
 
     /// Closes so many tunnels that have been open for at least that long, those of the oldest process first, spread over a time.
     pub async fn close_old(&self, mut count: usize, spread: Duration, after: Duration) {
         for known in self.known() {
             if count > 0 {
-                let order = Order::CloseOld { count, spread_ms: millis(spread), after_ms: millis(after) };
-                let closed = line::call::<usize>(&known.path, &order, &[], ANSWER_MAX).await;
-                count = count.saturating_sub(closed.unwrap_or(0));
+                count = count.saturating_sub(known.close_old(count, spread, after).await);
             }
         }
     }
@@ -216,12 +189,14 @@ impl Processes {
     /// This process and the others, for the status.
     pub fn list(&self, tunnels: u64) -> Vec<Process> {
         let current = Process { pid: std::process::id(), role: Role::Current, tunnels, closes_at: None };
-        let previous = self.reports().into_iter().map(|(report, _)| Process {
+        let process = |report: &Report| Process {
             pid: report.pid,
             role: Role::Previous,
             tunnels: report.tunnels,
             closes_at: Some(report.closes_at),
-        });
+        };
+        let known = self.known();
+        let previous = known.iter().map(|known| known.said(process));
         std::iter::once(current).chain(previous).collect()
     }
 
@@ -229,23 +204,11 @@ impl Processes {
         lock(&self.previous).clone()
     }
 
-    async fn quit(&self, path: &Path, within: Option<Duration>) {
-        let order = Order::Quit { within_ms: within.map(millis) };
-        if let Err(e) = line::call::<Done>(path, &order, &[], ANSWER_MAX).await {
-            tracing::warn!(path = %path.display(), error = %e, "a previous process could not be told to quit");
-        }
-    }
-
     async fn ask_one(&self, known: &Arc<Known>) {
-        let answer = report_of(&known.path).await;
-        let gone = answer.as_ref().is_err_and(is_gone);
-        if let Ok(report) = known.heard(answer) {
-            let before = std::mem::replace(&mut *lock(&known.report), report.clone());
-            self.count(Some(&before), &report);
-        }
-        if gone {
-            let _ = std::fs::remove_file(&known.path);
-            lock(&self.previous).retain(|other| !Arc::ptr_eq(other, known));
+        match known.ask().await {
+            Ok(Some((before, now))) => self.count(Some(&before), &now),
+            Ok(None) => {}
+            Err(Gone) => lock(&self.previous).retain(|other| !Arc::ptr_eq(other, known)),
         }
     }
 
@@ -286,13 +249,13 @@ impl Processes {
     /// Whether it has this table now. A release that cannot read it goes on with what it has.
     async fn bring_to(&self, known: &Known, has: Option<&Apps>, now: &Arc<Apps>) -> bool {
         let Some(stamp) = now.stamp() else { return true };
-        if has.is_none() && lock(&known.report).apps == Some(stamp) {
+        if has.is_none() && known.said(|report| report.apps) == Some(stamp) {
             return true;
         }
         let delta = has.and_then(|has| difference(has, now, stamp)).and_then(|delta| serde_json::to_vec(&delta).ok());
         let mut sent = Err(io::Error::other("there is no delta"));
         if let Some(delta) = delta {
-            sent = change(&known.path, false, &delta).await;
+            sent = known.change(false, &delta).await;
         }
         if sent.is_err() {
             let table = Arc::clone(now);
@@ -301,42 +264,14 @@ impl Processes {
                 table.write(&mut whole);
                 whole
             });
-            sent = change(&known.path, true, &written.await.unwrap_or_default()).await;
+            sent = known.change(true, &written.await.unwrap_or_default()).await;
         }
         if let Err(e) = &sent {
-            let pid = lock(&known.report).pid;
+            let pid = known.said(|report| report.pid);
             tracing::warn!(pid, error = %e, "a previous process did not take a change of the apps; it goes on with what it has");
         }
         sent.is_ok()
     }
-}
-
-impl Known {
-    fn answers(&self) -> bool {
-        self.answers.load(Relaxed)
-    }
-
-    fn heard<A>(&self, answer: io::Result<A>) -> io::Result<A> {
-        self.answers.store(answer.is_ok(), Relaxed);
-        answer
-    }
-
-    fn tunnels_of(&self, of: &Which) -> usize {
-        lock(&self.report).carried_of(of).iter().map(|carried| carried.tunnels as usize).sum()
-    }
-}
-
-/// The process that listens at a previous one's socket; 0 if its name does not say.
-fn pid_of(path: &Path) -> u32 {
-    path.to_str().and_then(|path| path.rsplit('.').next()?.parse().ok()).unwrap_or(0)
-}
-
-async fn report_of(path: &Path) -> io::Result<Report> {
-    line::call::<Report>(path, &Order::Report, &[], ANSWER_MAX).await.map(Report::sorted)
-}
-
-async fn change(path: &Path, whole: bool, body: &[u8]) -> io::Result<()> {
-    line::call::<Done>(path, &Order::Change { whole, bytes: body.len() }, body, CHANGE_MAX).await.map(|Done {}| ())
 }
 
 /// What leads from one table to the next; `None` if no delta can.
@@ -353,27 +288,6 @@ fn difference(has: &Apps, now: &Apps, stamp: Stamp) -> Option<AppsDelta> {
         // The current process has been through the guard.
         force: true,
     })
-}
-
-/// The sockets of previous processes beside the admin socket, some of them left behind by processes that died.
-fn sockets(admin_socket: &Path) -> io::Result<Vec<PathBuf>> {
-    let dir = admin_socket.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    let Some(name) = admin_socket.file_name().and_then(|name| name.to_str()) else { return Ok(Vec::new()) };
-    let prefix = format!("{name}{SUFFIX}");
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        let is_one =
-            entry.file_name().to_str().and_then(|name| name.strip_prefix(&prefix)).is_some_and(|pid| pid.parse::<u32>().is_ok());
-        if is_one {
-            found.push(entry.path());
-        }
-    }
-    Ok(found)
-}
-
-fn is_gone(e: &io::Error) -> bool {
-    matches!(e.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
 }
 
 pub fn millis(duration: Duration) -> u64 {
