@@ -2,6 +2,7 @@
 
 mod calls;
 mod follow;
+mod told;
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;

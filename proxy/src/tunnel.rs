@@ -2,34 +2,33 @@
 
 mod flow;
 pub mod frames;
+mod orphan;
 mod registry;
 #[cfg(test)]
 mod tests;
 
 use std::future::poll_fn;
-use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 
-pub use registry::{Registration, Tunnels, close_over, take_silent};
-
 use self::flow::Flow;
 use self::frames::{GOING_AWAY, GOING_AWAY_MASKED};
+pub use self::orphan::Orphan;
+use self::orphan::{RESET_AFTER, see_off};
+pub use self::registry::{Registration, Tunnels, close_over, take_silent};
 use crate::clock;
 use crate::socket::Socket;
 use crate::vitals::{AppVitals, ClosedBy, InstanceVitals};
 
 /// How long an app may take to answer a close frame.
 const PARTING_MAX: Duration = Duration::from_secs(2);
-/// How long a client may take, from when it should be gone, to take what it was sent and to leave; then it is reset.
-pub const RESET_AFTER: Duration = Duration::from_secs(5);
 /// How long one direction may be silent after the other has ended: a dead app says no more than FIN.
 const HALF_OPEN_MAX: Duration = Duration::from_secs(5);
 
@@ -72,30 +71,6 @@ pub struct Closed {
     pub bytes_out: u64,
     pub frames_in: u64,
     pub frames_out: u64,
-}
-
-/// The client of a tunnel whose app is gone, and does not know it yet.
-#[derive(Debug)]
-pub struct Orphan {
-    client: Socket,
-    between_frames: bool,
-}
-
-impl Orphan {
-    /// Waits for the client to leave. What it says meanwhile is nobody's: it will say it again when it is back.
-    pub async fn left(&mut self) {
-        let mut nobody = [0; 1_024];
-        while matches!(self.client.read(&mut nobody).await, Ok(read) if read > 0) {}
-    }
-
-    /// Lets the client go where there is somebody.
-    pub async fn release(mut self) {
-        let reset_at = Instant::now() + RESET_AFTER;
-        if self.between_frames {
-            let _ = timeout_at(reset_at, self.client.write_all(&GOING_AWAY)).await;
-        }
-        see_off(self.client, reset_at).await;
-    }
 }
 
 /// One side of a tunnel: its socket, and what was already read from it before the tunnel began.
@@ -303,21 +278,6 @@ impl Tunnel {
         if !outward.is_open() {
             note(&self.ended_by, ClosedBy::App);
         }
-    }
-}
-
-/// Ends a client's connection so that all that it was sent arrives: a FIN, and then what it still says is
-/// read by nobody, because a socket that is closed with bytes unread resets, and a reset overtakes
-/// what is on its way. A client that does not leave is reset at last.
-async fn see_off(mut client: Socket, reset_at: Instant) {
-    let leaving = async {
-        client.shutdown().await?;
-        let mut nobody = [0; 1_024];
-        while client.read(&mut nobody).await? > 0 {}
-        io::Result::Ok(())
-    };
-    if timeout_at(reset_at, leaving).await.is_err() {
-        let _ = client.set_zero_linger();
     }
 }
 
