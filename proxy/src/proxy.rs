@@ -2,8 +2,10 @@
 
 mod admit;
 mod choose;
+mod dress;
 mod gate;
 mod hear;
+mod receive;
 mod region;
 mod secure;
 mod upgrade;
@@ -13,10 +15,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{HOST, SET_COOKIE};
-use http::{HeaderName, HeaderValue, StatusCode, Version};
-use jiff::Timestamp;
-use karman_contract::app::Sticky;
+use http::{StatusCode, Version};
 use karman_contract::code::Code;
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
@@ -30,15 +29,12 @@ use crate::caller::Caller;
 use crate::clock;
 use crate::connection::{BODY_TOO_SLOW, Connection, Deadline, Ends, Fault};
 use crate::edge::Edge;
-use crate::exchange::{Counted, Exchange};
+use crate::exchange::Exchange;
 use crate::failure;
-use crate::head::{self, Refusal};
-use crate::headers::{self, Hop, REQUEST_ID};
+use crate::headers;
 use crate::hearing::HEARD_BYTES;
 use crate::info::ANSWER_BYTES_MAX;
 use crate::pace::Pace;
-use crate::routing;
-use crate::sticky::{self, Bound};
 use crate::upstream::{ConnectFailure, is_reset};
 
 /// What an unread request body may cost before the connection is given up.
@@ -311,91 +307,6 @@ impl ProxyHttp for Proxy {
     fn suppress_proxy_warn_log(&self, _session: &Session, _x: &Exchange, _e: &Error, _at: ProxyWarnLogContext) -> bool {
         true
     }
-}
-
-impl Proxy {
-    /// Who asks for what: refuses what is not a request that an app could get.
-    fn read_head(&self, session: &mut Session, x: &mut Exchange) -> Result<(), Code> {
-        let unwanted = if session.is_http2() { judge_http2(session.req_header()) } else { Ok(Vec::new()) };
-        for name in unwanted.iter().flatten() {
-            session.req_header_mut().remove_header(name);
-        }
-        let request = session.req_header();
-        x.method = request.method.clone();
-        let target = request.raw_path();
-        x.path = String::from_utf8_lossy(target.split(|byte| *byte == b'?').next().unwrap_or_default()).into_owned();
-        x.request_id = headers::request_id(request.headers.get(REQUEST_ID).map(HeaderValue::as_bytes), || fastrand::u64(..));
-        x.caller = Caller::of(&request.method, &x.path, &request.headers, request.version);
-        if let Some(ends) = ends(session) {
-            let trusted = &self.edge.settings.trusted_proxies;
-            x.tls = ends.secured.as_ref().map(|secured| secured.version);
-            let hop = Hop { peer: ends.peer.ip(), port: ends.local.port(), secure: x.tls.is_some() };
-            x.origin = headers::origin(hop, &request.headers, trusted);
-        }
-        // Of HTTP/2 nobody has looked at these before.
-        if target.len() > self.edge.settings.limits.request_target_bytes {
-            return Err(Code::UriTooLong);
-        }
-        let limits = &self.edge.settings.limits;
-        if request.headers.len() > limits.header_fields || headers::bytes(&request.headers) > limits.header_bytes {
-            return Err(Code::HeadersTooLarge);
-        }
-        unwanted.map_err(|refusal| {
-            x.why = Some(refusal.why);
-            refusal.code
-        })?;
-        // HTTP/2 names it in the request's own head (RFC 9113 section 8.3.1).
-        let authority = request.uri.authority().map(|authority| authority.as_str().as_bytes());
-        let named = authority.or_else(|| request.headers.get(HOST).map(HeaderValue::as_bytes));
-        let host = named.and_then(routing::host);
-        x.host = host.ok_or(Code::BadRequest)?;
-        Ok(())
-    }
-
-    /// Whether an app's answer is one that a client can be given.
-    fn judge_answer(&self, answer: &ResponseHeader) -> Result<(), Code> {
-        let is_good = headers::has_one_framing(&answer.headers)
-            && headers::bytes(&answer.headers) <= self.edge.settings.limits.answer_header_bytes;
-        if is_good { Ok(()) } else { Err(Code::InstanceGarbage) }
-    }
-
-    /// Pins the table and finds the app; from here on the request belongs to it.
-    fn find_app(&self, x: &mut Exchange) -> Result<(), Code> {
-        let table = self.edge.apps.pin();
-        let app = table.find(&x.host).cloned();
-        x.table = Some(table);
-        let app = app.ok_or(Code::UnknownHost)?;
-        x.in_flight = Some(Counted::new(&app.vitals, |vitals| &vitals.in_flight));
-        x.app = Some(app);
-        if x.caller != Caller::Socket && x.sockjs_part().is_some() {
-            x.caller = Caller::SockJs;
-        }
-        Ok(())
-    }
-
-    /// Makes an app's response ours to give: its names, and the cookie where it belongs.
-    fn dress(&self, response: &mut ResponseHeader, x: &Exchange) -> Result<()> {
-        let (Some(app), Some(chosen)) = (&x.app, &x.chosen) else { return Ok(()) };
-        let instance = self.edge.settings.show_instance.then(|| chosen.id.as_str());
-        headers::for_client(response, &x.request_id, instance)?;
-        let bound = Bound { release: chosen.release, tag: chosen.tag };
-        let binds = app.wire.sticky == Sticky::Cookie && x.caller != Caller::Asset && x.bound != Some(bound);
-        if !binds || headers::is_shared(&response.headers, Timestamp::now()) {
-            return Ok(());
-        }
-        if let Some(value) = self.edge.keys.pin().seal(&app.id, bound) {
-            response.append_header(SET_COOKIE, sticky::set_cookie(&value, x.origin.secure))?;
-        }
-        Ok(())
-    }
-}
-
-/// Judges a head that came by HTTP/2 as the border does one of HTTP/1.1. The names of fields that do not go on.
-fn judge_http2(request: &RequestHeader) -> Result<Vec<HeaderName>, Refusal> {
-    let fields = || request.headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
-    head::judge_http2(request.method.as_str().as_bytes(), request.raw_path(), fields())?;
-    let unwanted = request.headers.iter().filter(|(name, value)| head::is_unwanted(name.as_str().as_bytes(), value.as_bytes()));
-    Ok(unwanted.map(|(name, _)| name.clone()).collect())
 }
 
 /// Ends the phases with a code of ours.
