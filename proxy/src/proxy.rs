@@ -7,6 +7,7 @@ mod gate;
 mod hear;
 mod receive;
 mod region;
+mod say;
 mod secure;
 mod upgrade;
 

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::Method;
-use http::header::{CONTENT_LENGTH, ORIGIN};
+use http::header::ORIGIN;
 use karman_contract::app::InfoFrom;
 use karman_contract::code::Code;
-use pingora_error::{Error, Result};
+use pingora_error::Result;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
+use super::say::say;
 use super::{Proxy, stop};
 use crate::caller::SockJsPart;
 use crate::clock;
@@ -42,13 +42,8 @@ impl Proxy {
         for (name, value) in headers {
             response.append_header(name, value)?;
         }
-        response.insert_header(CONTENT_LENGTH, body.len())?;
         self.dress(&mut response, x)?;
-        x.status = 200;
-        x.response_started = true;
-        x.bytes_out = body.len() as u64;
-        session.write_response_header(Box::new(response), false).await.map_err(Error::into_down)?;
-        session.write_response_body(Some(Bytes::from(body)), true).await.map_err(Error::into_down)?;
+        say(session, x, response, body).await?;
         Ok(true)
     }
 

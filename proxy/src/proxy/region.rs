@@ -1,13 +1,13 @@
 //! `/healthz/region`, for health checkers that come in where clients do.
 
-use bytes::Bytes;
 use http::Method;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
-use pingora_error::{Error, Result};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use pingora_error::Result;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
 use super::Proxy;
+use super::say::say;
 use crate::exchange::Exchange;
 
 /// Where the health of a region is asked for, on any host that is no app's: no app's own path is taken.
@@ -23,15 +23,6 @@ impl Proxy {
         let mut response = ResponseHeader::build(status, Some(3))?;
         response.insert_header(CONTENT_TYPE, "text/plain; charset=utf-8")?;
         response.insert_header(CACHE_CONTROL, "no-store")?;
-        response.insert_header(CONTENT_LENGTH, text.len())?;
-        x.status = status;
-        x.response_started = true;
-        let has_body = x.method != Method::HEAD;
-        session.write_response_header(Box::new(response), !has_body).await.map_err(Error::into_down)?;
-        if has_body {
-            x.bytes_out = text.len() as u64;
-            session.write_response_body(Some(Bytes::from(text)), true).await.map_err(Error::into_down)?;
-        }
-        Ok(())
+        say(session, x, response, text).await
     }
 }

@@ -4,9 +4,8 @@
 #[cfg(test)]
 mod tests;
 
-use bytes::Bytes;
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION, STRICT_TRANSPORT_SECURITY};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, LOCATION, STRICT_TRANSPORT_SECURITY};
 use jiff::Timestamp;
 use karman_contract::app::Https;
 use karman_contract::code::Code;
@@ -15,11 +14,10 @@ use pingora_error::Result;
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 
-use super::Proxy;
+use super::say::say;
+use super::{Proxy, ends};
 use crate::certificates::Standing;
-use crate::connection::Connection;
 use crate::exchange::Exchange;
-use crate::headers::REQUEST_ID;
 
 /// Where a CA looks for a proof (RFC 8555 section 8.3).
 const CHALLENGE_PATH: &str = "/.well-known/acme-challenge/";
@@ -32,7 +30,7 @@ impl Proxy {
     /// Whether the certificate that the client was shown is for the host that it asks for. If not, the
     /// client used a connection that it has for another host, and has to open one (RFC 9110 section 15.5.20).
     pub(super) fn check_direction(session: &Session, x: &Exchange) -> Result<(), Code> {
-        let secured = Connection::ends_of(&session.downstream_session).and_then(|ends| ends.secured.as_ref());
+        let secured = ends(session).and_then(|ends| ends.secured.as_ref());
         match secured {
             Some(secured) if !secured.certificate.covers(&x.host) => Err(Code::Misdirected),
             _ => Ok(()),
@@ -62,13 +60,13 @@ impl Proxy {
         let mut answer = ResponseHeader::build(StatusCode::PERMANENT_REDIRECT, Some(4))?;
         answer.insert_header(LOCATION, location(&x.host, port, &target))?;
         answer.insert_header(CACHE_CONTROL, "no-store")?;
-        say(session, x, answer, String::new()).await?;
+        say(session, x, answer, "").await?;
         Ok(true)
     }
 
     /// Tells browsers to stay with HTTPS, where they came by it and can come again. An app may say it its own way.
     pub(super) fn keep_secure(&self, session: &Session, response: &mut ResponseHeader, x: &Exchange) -> Result<()> {
-        let secured = Connection::ends_of(&session.downstream_session).and_then(|ends| ends.secured.as_ref());
+        let secured = ends(session).and_then(|ends| ends.secured.as_ref());
         let (Some(secured), Some(app)) = (secured, &x.app) else { return Ok(()) };
         let lasts = secured.certificate.standing(Timestamp::now()) != Standing::Expired;
         if app.wire.https != Https::Allow && lasts && !response.headers.contains_key(STRICT_TRANSPORT_SECURITY) {
@@ -81,21 +79,9 @@ impl Proxy {
     /// that has the usual ones.
     fn https_port(&self, request: &RequestHeader, session: &Session) -> Option<u16> {
         let named = request.headers.get(HOST)?.to_str().ok()?.rsplit_once(':')?.1.parse::<u16>().ok()?;
-        let local = Connection::ends_of(&session.downstream_session)?.local.port();
+        let local = ends(session)?.local.port();
         (named == local).then(|| self.edge.https_port.get().copied()).flatten()
     }
-}
-
-async fn say(session: &mut Session, x: &mut Exchange, mut answer: ResponseHeader, body: String) -> Result<()> {
-    x.status = answer.status.as_u16();
-    answer.insert_header(REQUEST_ID, &x.request_id)?;
-    answer.insert_header(CONTENT_LENGTH, body.len())?;
-    let ends = x.method == http::Method::HEAD || body.is_empty();
-    session.write_response_header(Box::new(answer), ends).await?;
-    if !ends {
-        session.write_response_body(Some(Bytes::from(body)), true).await?;
-    }
-    Ok(())
 }
 
 /// The key authorization for the token in this path (RFC 8555 section 8.1): any edge can give it, with

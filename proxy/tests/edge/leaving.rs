@@ -58,6 +58,8 @@ async fn the_health_of_a_region_takes_no_path_from_an_app() {
     assert_ne!(edge.get("/healthz/region", "").await.status, 503, "the app answers for its own host");
     let post = HEALTH.replace("GET", "POST").replace("\r\n\r\n", "\r\ncontent-length: 0\r\n\r\n");
     assert_eq!(edge.ask(&post).await.code(), "unknown-host");
+    let asked = HEALTH.replace("\r\n\r\n", "\r\nx-request-id: checker-7\r\n\r\n");
+    assert_eq!(edge.ask(&asked).await.header("x-request-id"), Some("checker-7"), "as on every answer");
 }
 
 #[tokio::test]
