@@ -15,12 +15,12 @@ const CUT_OFF: Refusal = Refusal::new(Code::BadRequest, "a body that ends in the
 
 /// Waits for the beginning of a body. One that its client holds back comes when the app has asked for it.
 pub(super) async fn hear(connection: &mut Connection, head: &Head) -> Result<(), Refusal> {
+    connection.start_body();
     if head.framing.is_done() || head.waits_for_leave {
         return Ok(());
     }
     let (mut framing, mut read) = (head.framing.clone(), head.place.end);
     let since = Instant::now();
-    connection.start_body();
     loop {
         let come = connection.ahead().get(read..).unwrap_or_default();
         read += framing.take(come).map_err(|bad| Refusal::new(Code::BadRequest, bad.0))?;
@@ -48,6 +48,7 @@ pub(super) async fn hear(connection: &mut Connection, head: &Head) -> Result<(),
             (Some(Ok(false) | Err(_)), _) => return Err(CUT_OFF),
             (None, Next::WaitAndRefuse(_)) => return Err(TOO_SLOW),
             (None, _) => {
+                connection.leave_alone();
                 looks::turn(Look::Request).await;
                 return Ok(());
             }

@@ -58,6 +58,11 @@ impl Connection {
         (left, self.reading.is_slow())
     }
 
+    /// What comes wakes nobody until it is waited for.
+    pub fn leave_alone(&mut self) {
+        self.stream.get_mut().leave_alone();
+    }
+
     fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let mut bytes = [const { MaybeUninit::uninit() }; READ_BYTES];
         let mut bytes = ReadBuf::uninit(&mut bytes);
@@ -88,7 +93,7 @@ impl Connection {
             if self.reading.poll_rest(cx, look).is_pending() {
                 // Unless its client is waited for to take something.
                 if !self.writing.is_waiting() {
-                    self.stream.get_mut().leave_alone();
+                    self.leave_alone();
                 }
                 return Poll::Pending;
             }
@@ -110,7 +115,8 @@ impl Connection {
     pub fn start_message(&mut self, head_bytes: usize, framing: Framing) -> BytesMut {
         self.framing = framing;
         self.fault = None;
-        self.reading.start();
+        // How long its beginning was waited for counts; from here on we wait only where more of it is asked for.
+        self.reading.moved(0);
         self.writing.start();
         if head_bytes >= self.ahead.len() {
             return mem::take(&mut self.ahead);
