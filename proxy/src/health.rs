@@ -40,7 +40,7 @@ const KEPT: Duration = Duration::from_millis(100);
 /// For how long the answer of an instance that was asked after its sockets broke is good.
 const ASKED_FRESH: Duration = Duration::from_millis(500);
 
-/// How long an instance is left alone after `failures` connections in a row that failed.
+/// How long an instance is left alone that was found to take no connection so many times in a row.
 pub fn quarantine(failures: u32, chance: f64) -> Duration {
     let seconds = 1_u64 << failures.saturating_sub(1).min(5);
     Duration::from_secs(seconds).min(QUARANTINE_MAX).mul_f64(jitter(chance))
@@ -82,7 +82,8 @@ impl Health {
     ///
     /// The instance is left alone for a while, unless it is the app's last: then it goes on being tried.
     pub fn connect_failed(self: &Arc<Self>, app: &App, id: &InstanceId, vitals: &Arc<InstanceVitals>, cause: &str) {
-        vitals.failures.fetch_add(1, Relaxed);
+        // However many requests found it so at once: how long it is left alone depends on how often its watch did.
+        vitals.failures.fetch_max(1, Relaxed);
         self.failed_once(vitals);
         if app.takes_beside(slice::from_ref(vitals)) && vitals.quarantine(true) {
             let about = About { cause: Some(cause.to_owned()), ..about(&app.id, id) };

@@ -28,7 +28,7 @@ pub struct InstanceVitals {
     /// What a connection takes, in microseconds, smoothed (low half), and when the last one was made,
     /// by [`clock::millis`] (high half).
     connect: AtomicU64,
-    /// Connections in a row that could not be made.
+    /// How often in a row it was found to take no connection: once by traffic, and then by its watch.
     pub failures: AtomicU32,
     flags: AtomicU8,
     /// Whether a task asks it now and then if it is back.
