@@ -35,7 +35,7 @@ use self::waiting::{ANSWER_TOO_SLOW, Waiting};
 use crate::clock;
 use crate::exchange::Counted;
 use crate::framing::Framing;
-use crate::pace::{Pace, Slowest};
+use crate::patience::{Patience, Slowest};
 use crate::socket::{Socket, Tcp};
 use crate::tls::Secured;
 use crate::vitals::{AppVitals, lock};
@@ -186,10 +186,10 @@ impl Connection {
         let streams = secured.as_ref().filter(|secured| secured.http2).map(|_| Arc::default());
         let mut connection = Self::with(socket, Ends { secured, streams, fresh: Some(fresh), ..Ends::new(peer, local) });
         connection.slot = Some(slot);
-        connection.writing.pace = Some(Pace::new(slowest));
+        connection.writing.patience = Some(Patience::new(slowest));
         if !connection.ends.is_http2() {
             connection.framing = Framing::length(0);
-            connection.reading.pace = Some(Pace::new(slowest));
+            connection.reading.patience = Some(Patience::new(slowest));
         }
         connection
     }

@@ -15,7 +15,7 @@ use crate::connection::OpenStream;
 use crate::edge::Edge;
 use crate::headers::Origin;
 use crate::info::Lesson;
-use crate::pace::Pace;
+use crate::patience::Patience;
 use crate::pick::Stickiness;
 use crate::sticky::Bound;
 use crate::table::{App, Apps};
@@ -76,7 +76,7 @@ pub struct Exchange {
     pub response_started: bool,
     pub interim_answers: usize,
     /// How slow its body may come, where no connection of its own looks after that.
-    pub pace: Option<Pace>,
+    pub patience: Option<Patience>,
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub connect_started: Option<Instant>,
@@ -118,7 +118,7 @@ impl Default for Exchange {
             abandoned: false,
             response_started: false,
             interim_answers: 0,
-            pace: None,
+            patience: None,
             bytes_in: 0,
             bytes_out: 0,
             connect_started: None,

@@ -46,7 +46,7 @@ pub struct Head {
     pub place: Range<usize>,
     pub framing: Framing,
     /// The client sends its body once the app tells it to.
-    pub waits_for_leave: bool,
+    pub expects_continue: bool,
     /// It is good, but not as it stands: [`Head::rewritten`] is what goes on.
     pub needs_rewriting: bool,
 }
@@ -148,7 +148,7 @@ impl Scan {
         Ok(Head {
             place: first.place.start..self.line_at,
             framing: self.fields.framing(),
-            waits_for_leave: self.fields.waits_for_leave(),
+            expects_continue: self.fields.expects_continue(),
             needs_rewriting: first.form == Form::Absolute || self.fields.has_unwanted(),
         })
     }

@@ -35,7 +35,7 @@ use crate::failure;
 use crate::headers;
 use crate::hearing::HEARD_BYTES;
 use crate::info::ANSWER_BYTES_MAX;
-use crate::pace::Pace;
+use crate::patience::Patience;
 use crate::upstream::{ConnectFailure, is_reset};
 
 /// What an unread request body may cost before the connection is given up.
@@ -65,9 +65,9 @@ impl ProxyHttp for Proxy {
     async fn request_filter(&self, session: &mut Session, x: &mut Exchange) -> Result<bool> {
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
         if session.is_http2() {
-            // A stream whose window stays shut: its connection may be busy, so the connection's own pace does not see it.
+            // A stream whose window stays shut: its connection may be busy, so the connection's own patience does not see it.
             session.set_write_timeout(Some(self.edge.settings.limits.body_pause));
-            x.pace = Some(Pace::new(self.edge.settings.limits.slowest()));
+            x.patience = Some(Patience::new(self.edge.settings.limits.slowest()));
         }
         if let Some(ends) = ends(session) {
             ends.hear();
@@ -89,7 +89,7 @@ impl ProxyHttp for Proxy {
         if self.answer_for_https(session, x).await? {
             return Ok(true);
         }
-        if x.pace.is_some() {
+        if x.patience.is_some() {
             hear::hear(session, x).await?;
         }
         self.admit(session, x).await.map_err(|code| stop(x, code))?;
@@ -143,9 +143,9 @@ impl ProxyHttp for Proxy {
         }
         // What was sent to another instance before counts no more, and while we looked for one nobody waited for the client.
         x.bytes_in = 0;
-        if let Some(pace) = &mut x.pace {
-            pace.start();
-            pace.wait(clock::millis());
+        if let Some(patience) = &mut x.patience {
+            patience.start();
+            patience.wait(clock::millis());
         }
         self.connected(x);
         Ok(())
@@ -168,7 +168,7 @@ impl ProxyHttp for Proxy {
         if allowed != 0 && x.bytes_in > allowed {
             return Err(stop(x, Code::BodyTooLarge));
         }
-        let is_late = x.pace.as_mut().is_some_and(|pace| pace.came_too_slowly(bytes, clock::millis()));
+        let is_late = x.patience.as_mut().is_some_and(|patience| patience.came_too_slowly(bytes, clock::millis()));
         if is_late && !end && bytes < HEARD_BYTES {
             x.why = Some(BODY_TOO_SLOW.why);
             return Err(stop(x, BODY_TOO_SLOW.code));

@@ -16,7 +16,7 @@ const CUT_OFF: Refusal = Refusal::new(Code::BadRequest, "a body that ends in the
 /// Waits for the beginning of a body. One that its client holds back comes when the app has asked for it.
 pub(super) async fn hear(connection: &mut Connection, head: &Head) -> Result<(), Refusal> {
     connection.start_body();
-    if head.framing.is_done() || head.waits_for_leave {
+    if head.framing.is_done() || head.expects_continue {
         return Ok(());
     }
     let (mut framing, mut read) = (head.framing.clone(), head.place.end);

@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use super::{Connection, Fault};
 use crate::framing::Framing;
 use crate::looks::Look;
-use crate::pace::Pace;
+use crate::patience::Patience;
 
 /// Read at once when a head is awaited: most fit. It stands on the stack, so that waiting costs no memory.
 const READ_BYTES: usize = 4_096;
@@ -54,7 +54,7 @@ impl Connection {
 
     /// How much longer more of a message is waited for, and whether it comes slowly.
     pub fn patience(&self) -> (Duration, bool) {
-        let left = self.reading.pace.as_ref().map_or(Duration::MAX, Pace::left);
+        let left = self.reading.patience.as_ref().map_or(Duration::MAX, Patience::left);
         (left, self.reading.is_slow())
     }
 

@@ -9,7 +9,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::clock;
 use crate::looks::{self, Look};
-use crate::pace::Pace;
+use crate::patience::Patience;
 
 /// Why a connection broke that the client had not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ const LAST_LOOK_MILLIS: u64 = 10;
 /// One direction of a connection.
 pub(super) struct Waiting {
     /// `None`: as slow as it likes.
-    pub(super) pace: Option<Pace>,
+    pub(super) patience: Option<Patience>,
     /// The timer, and the moment that it was set to.
     timer: Option<(Pin<Box<Sleep>>, u64)>,
     /// Until when a slow client is left alone, and whether it is.
@@ -38,23 +38,23 @@ pub(super) struct Waiting {
 
 impl Waiting {
     pub(super) fn new() -> Self {
-        Self { pace: None, timer: None, rest: None, is_resting: false }
+        Self { patience: None, timer: None, rest: None, is_resting: false }
     }
 
     pub(super) fn moved(&mut self, bytes: usize) {
-        if let Some(pace) = &mut self.pace {
-            pace.moved(bytes, clock::millis);
+        if let Some(patience) = &mut self.patience {
+            patience.moved(bytes, clock::millis);
         }
     }
 
     /// Whether the other side is waited for now.
     pub(super) fn is_waiting(&self) -> bool {
-        self.pace.as_ref().is_some_and(Pace::is_waiting)
+        self.patience.as_ref().is_some_and(Patience::is_waiting)
     }
 
     /// Whether the other side lives on its patience: then it is looked at after a rest, and not when something comes.
     pub(super) fn is_slow(&self) -> bool {
-        self.pace.as_ref().is_some_and(Pace::is_slow)
+        self.patience.as_ref().is_some_and(Patience::is_slow)
     }
 
     /// Ready when a rest is over, and it is time for a look.
@@ -73,10 +73,10 @@ impl Waiting {
 
     /// When a rest ends that begins now. How long one is differs, so that clients in step do not stay so.
     fn rest_until(&mut self, now: u64, look: Look) -> u64 {
-        let Some(pace) = &mut self.pace else { return now };
-        let pause = pace.pause().min(look.pause_max()).mul_f64(fastrand::f64().midpoint(1.0));
+        let Some(patience) = &mut self.patience else { return now };
+        let pause = patience.pause().min(look.pause_max()).mul_f64(fastrand::f64().midpoint(1.0));
         let until = looks::book(now, now.saturating_add(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX / 2)), look);
-        match pace.wait(now).saturating_sub(LAST_LOOK_MILLIS) {
+        match patience.wait(now).saturating_sub(LAST_LOOK_MILLIS) {
             last if last > now => until.min(last),
             _ => until,
         }
@@ -85,14 +85,14 @@ impl Waiting {
     /// A new message.
     pub(super) fn start(&mut self) {
         self.is_resting = false;
-        if let Some(pace) = &mut self.pace {
-            pace.start();
+        if let Some(patience) = &mut self.patience {
+            patience.start();
         }
     }
 
     /// We wait: until when, by [`clock::millis`], if there is an end to it.
     pub(super) fn too_slow_at(&mut self) -> Option<u64> {
-        self.pace.as_mut().map(|pace| pace.wait(clock::millis()))
+        self.patience.as_mut().map(|patience| patience.wait(clock::millis()))
     }
 
     /// Ready at the moment `at`, by [`clock::millis`].

@@ -63,7 +63,7 @@ pub(super) struct Fields {
     host: Option<Range<usize>>,
     content_length: Option<u64>,
     is_chunked: bool,
-    waits_for_leave: bool,
+    expects_continue: bool,
     nominations: usize,
     stops_here: bool,
     has_unwanted: bool,
@@ -89,7 +89,7 @@ impl Fields {
                 let end = place.start + line.trim_ascii_end().len();
                 self.host = Some(end - value.len()..end);
             }
-            6 if name.eq_ignore_ascii_case(b"expect") => self.waits_for_leave |= value.eq_ignore_ascii_case(CONTINUE),
+            6 if name.eq_ignore_ascii_case(b"expect") => self.expects_continue |= value.eq_ignore_ascii_case(CONTINUE),
             10 if name.eq_ignore_ascii_case(b"connection") => self.nominate(value)?,
             12 => self.stops_here |= is_last_stop(name, value),
             14 if name.eq_ignore_ascii_case(b"content-length") => {
@@ -149,8 +149,8 @@ impl Fields {
         self.host.clone().unwrap_or_default()
     }
 
-    pub(super) fn waits_for_leave(&self) -> bool {
-        self.waits_for_leave
+    pub(super) fn expects_continue(&self) -> bool {
+        self.expects_continue
     }
 
     pub(super) fn has_unwanted(&self) -> bool {

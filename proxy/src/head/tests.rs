@@ -42,12 +42,12 @@ fn a_head_says_where_it_ends_and_what_follows() {
     let get = "GET /a?b=c HTTP/1.1\r\nhost: a.example\r\n\r\n";
     assert_eq!(
         whole(get),
-        Head { place: 0..get.len(), framing: Framing::length(0), waits_for_leave: false, needs_rewriting: false }
+        Head { place: 0..get.len(), framing: Framing::length(0), expects_continue: false, needs_rewriting: false }
     );
     let post = "\r\nPOST / HTTP/1.1\r\nHOST: a.example\r\nContent-Length:\t12 \r\n\r\n";
     assert_eq!(
         whole(post),
-        Head { place: 2..post.len(), framing: Framing::length(12), waits_for_leave: false, needs_rewriting: false }
+        Head { place: 2..post.len(), framing: Framing::length(12), expects_continue: false, needs_rewriting: false }
     );
     let chunked = "POST / HTTP/1.1\r\nhost: a.example\r\ntransfer-encoding: Chunked\r\n\r\n";
     assert_eq!(whole(chunked).framing, Framing::chunked());

@@ -18,17 +18,23 @@ use crate::looks::{self, Look};
 /// which it goes on first.
 pub(super) async fn hear(session: &mut Session, x: &mut Exchange) -> Result<()> {
     let headers = &session.req_header().headers;
-    let (is_in_pieces, waits_for_leave) = (!headers.contains_key(CONTENT_LENGTH), headers.contains_key(EXPECT));
-    if waits_for_leave || session.as_mut().is_body_done() {
+    let (is_in_pieces, expects_continue) = (!headers.contains_key(CONTENT_LENGTH), headers.contains_key(EXPECT));
+    if expects_continue || session.as_mut().is_body_done() {
         return Ok(());
     }
     let (since, mut bytes) = (Instant::now(), 0);
     session.as_mut().enable_retry_buffering();
-    while let Some(pace) = &mut x.pace {
-        pace.wait(clock::millis());
+    while let Some(patience) = &mut x.patience {
+        patience.wait(clock::millis());
         let is_whole = session.as_mut().is_body_done();
-        let heard =
-            Heard { bytes, is_whole, is_in_pieces, since: since.elapsed(), patience: pace.left(), is_slow: pace.is_slow() };
+        let heard = Heard {
+            bytes,
+            is_whole,
+            is_in_pieces,
+            since: since.elapsed(),
+            patience: patience.left(),
+            is_slow: patience.is_slow(),
+        };
         let next = heard.next();
         let time = match next {
             Next::GoOn => break,
@@ -37,7 +43,7 @@ pub(super) async fn hear(session: &mut Session, x: &mut Exchange) -> Result<()> 
         match (timeout(time, session.as_mut().read_request_body()).await, next) {
             (Ok(read), _) => match read.map_err(Error::into_down)? {
                 Some(piece) => {
-                    pace.moved(piece.len(), clock::millis);
+                    patience.moved(piece.len(), clock::millis);
                     bytes += piece.len();
                 }
                 // Its trailers follow.
@@ -53,18 +59,18 @@ pub(super) async fn hear(session: &mut Session, x: &mut Exchange) -> Result<()> 
             }
         }
     }
-    if let Some(pace) = &mut x.pace {
-        pace.start();
-        pace.wait(clock::millis());
+    if let Some(patience) = &mut x.patience {
+        patience.start();
+        patience.wait(clock::millis());
     }
     Ok(())
 }
 
 /// Whether a wait for the app ended that was one for a client: nothing else ends it while a stream is silent on HTTP/2.
 pub(super) fn silence(session: &mut Session, e: &Error, x: &Exchange) -> Option<Fault> {
-    let is_late = x.pace.is_some_and(|mut pace| {
+    let is_late = x.patience.is_some_and(|mut patience| {
         let now = clock::millis();
-        pace.wait(now) <= now
+        patience.wait(now) <= now
     });
     let is_the_clients = is_late && *e.etype() == ErrorType::ReadTimedout && !session.as_mut().is_body_done();
     is_the_clients.then_some(BODY_TOO_SLOW)

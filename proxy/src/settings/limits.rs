@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use karman_contract::read::{At, Read, Reason};
 
-use crate::pace::Slowest;
+use crate::patience::Slowest;
 
 /// `field "name in the file": type = default, range`.
 macro_rules! limits {

@@ -20,14 +20,14 @@ pub struct Slowest {
 /// How much patience is left. It melts while we wait for the other side, and only then: a client is
 /// not blamed for a slow app. What moves gives it back, up to the grace.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
+pub struct Patience {
     slowest: Slowest,
     left: Duration,
     /// Since when we wait, in milliseconds of [`crate::clock`].
     since: Option<u64>,
 }
 
-impl Pace {
+impl Patience {
     pub fn new(slowest: Slowest) -> Self {
         Self { slowest, left: slowest.grace, since: None }
     }
