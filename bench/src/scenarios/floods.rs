@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -48,6 +48,8 @@ const REFUSED: &str = "a bystander's request costs more CPU by itself, see 'http
 /// Slow connections at once.
 const SLOW: u32 = 1_000;
 const MILLISECONDS: u32 = 4_000;
+/// So much of that is left when an attack ends: what its end costs is noted with it, not with the next one.
+const AFTERMATH: u32 = 8;
 const DRIP: Duration = Duration::from_millis(250);
 const BYSTANDERS: u32 = 4;
 const PER_SECOND: f64 = 200.0;
@@ -100,19 +102,19 @@ fn measure(turn: &Turn) -> io::Result<Reading> {
     reading.put_latency("at rest, a bystander's", &rest.latency);
     for attack in ATTACKS {
         let (cpu, memory) = (contender.cpu_time()?, contender.memory()?);
-        let stop = AtomicBool::new(false);
         let done = Done::default();
         let start = Instant::now();
-        let (noted, during) = thread::scope(|scope| {
-            let attacker = scope.spawn(|| attack.run(contender.address, turn.scaled(SLOW, 50), &stop, &done));
+        let end = start + time - time / AFTERMATH;
+        let (noted, (during, lasted)) = thread::scope(|scope| {
+            let attacker = scope.spawn(|| {
+                let open = attack.run(contender.address, turn.scaled(SLOW, 50), end, &done);
+                let during = contender.memory();
+                drop(open);
+                (during, start.elapsed())
+            });
             let noted = bystanders();
-            let during = contender.memory();
-            stop.store(true, Relaxed);
-            // An attacker that is cut off has had what it was to have.
-            drop(attacker.join());
-            (noted, during)
-        });
-        let lasted = start.elapsed();
+            attacker.join().map(|during| (noted, during)).map_err(|_| io::Error::other("an attacker panicked"))
+        })?;
         let spent = contender.cpu_time()?.saturating_sub(cpu).saturating_sub(at_rest);
         let (made, sent) = (done.connections.load(Relaxed), done.bytes.load(Relaxed));
         let name = attack.name();
@@ -159,19 +161,19 @@ impl Attack {
         }
     }
 
-    /// Attacks until told to stop.
-    fn run(self, address: SocketAddr, slow: u32, stop: &AtomicBool, done: &Done) {
+    /// Attacks until this moment. Returns what is still open.
+    fn run(self, address: SocketAddr, slow: u32, end: Instant, done: &Done) -> Vec<TcpStream> {
+        let mut open = Vec::new();
         match self {
             Self::Slow { begins, drip, .. } => {
                 let begins = begins.replace("HOST", HOST);
-                let mut open = Vec::new();
                 for _ in 0..slow {
                     if let Ok(stream) = begin(address, begins.as_bytes()) {
                         done.connection(begins.len());
                         open.push(stream);
                     }
                 }
-                while !stop.load(Relaxed) {
+                while Instant::now() < end {
                     thread::sleep(DRIP);
                     for mut stream in &open {
                         done.bytes.fetch_add(stream.write(drip).unwrap_or_default() as u64, Relaxed);
@@ -179,7 +181,7 @@ impl Attack {
                 }
             }
             Self::Fast { sends, .. } => {
-                while !stop.load(Relaxed) {
+                while Instant::now() < end {
                     let answered = begin(address, sends).and_then(|mut stream| {
                         stream.set_read_timeout(Some(PATIENCE))?;
                         stream.read_to_end(&mut Vec::new())
@@ -190,6 +192,7 @@ impl Attack {
                 }
             }
         }
+        open
     }
 }
 
