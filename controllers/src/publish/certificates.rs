@@ -2,6 +2,7 @@
 //! and with what the store may have lost.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use karman_contract::answer::Refusal;
 use karman_contract::document::{Certificate, Stamp};
@@ -33,7 +34,7 @@ pub struct HasCertificates {
 
 /// Certificates that the store may have lost with its data. A proxy tells no key, so nobody could send them again: it
 /// keeps them as long as its document goes on in the epoch before, by deltas. So whoever starts anew finds them again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lost {
     pub certificates: BTreeSet<CertificateId>,
     /// How many the proxy had.
@@ -62,7 +63,7 @@ impl HasCertificates {
 
     /// What the proxy is known to have, if that is all it has.
     pub fn held(&self) -> Option<&Held<Certificate>> {
-        self.has.held().filter(|_| self.lost.is_none())
+        self.has.whole()
     }
 
     pub fn lost(&self) -> Option<&Lost> {
@@ -87,13 +88,10 @@ impl HasCertificates {
     ) -> Result<(), Trouble> {
         for _ in 0..TRIES_MAX {
             self.look_for_lost(wanted, admin, *stamp, accept).await?;
-            let content = self.rejects.apply(wanted, self.has.held().map(|held| &held.content));
+            let mut content = self.rejects.apply(wanted, self.has.held().map(|held| &held.content));
+            content.items.extend(self.lost_and_known());
             self.without.look(known, &content.items);
-            // The next of the epoch that the proxy is at, and not of the store's.
-            let before = self.has.stamp().filter(|_| self.lost.is_some());
-            let mut next = before.map(|stamp| Stamp { generation: stamp.generation + 1, ..stamp });
-            let order = (next.as_mut().unwrap_or(&mut *stamp), ledger);
-            match send(admin, &mut self.has, &content, order, (known, accept)).await {
+            match send(admin, &mut self.has, &content, (&mut *stamp, ledger), (known, accept)).await {
                 Ok(_) => return Ok(()),
                 Err(Unsent::Again) => {}
                 Err(Unsent::Refused(Refusal::Refused { reasons })) if self.rejects.refuse(wanted, &content, &reasons) => {}
@@ -115,39 +113,33 @@ impl HasCertificates {
         store: Stamp,
         accept: bool,
     ) -> Result<(), Trouble> {
-        let lost = self.find_lost(admin, store, accept).await?.map(|(stamp, mut lost)| {
-            lost.certificates.retain(|id| !wanted.items.contains_key(id));
-            (stamp, lost)
-        });
-        match (lost.filter(|(_, lost)| !lost.certificates.is_empty()), &self.has) {
-            // Whatever the store has can be put beside them.
-            (Some((stamp, lost)), Has::Unknown(_)) => {
-                self.has = Has::This(Held { stamp, content: Content::default() });
-                self.lost = Some(lost);
-            }
-            (Some((_, lost)), _) => self.lost = Some(lost),
-            (None, Has::This(held)) if self.lost.is_some() => {
-                self.has = Has::Unknown(held.stamp);
-                self.lost = None;
-            }
-            (None, _) => self.lost = None,
-        }
+        let mut lost = self.find_lost(admin, store, accept).await?.unwrap_or_default();
+        lost.certificates.retain(|id| !wanted.items.contains_key(id));
+        self.lost = Some(lost).filter(|lost| !lost.certificates.is_empty());
+        self.has.has_more(self.lost.is_some());
         Ok(())
     }
 
-    /// All that may be lost, and where the proxy is.
-    async fn find_lost(&self, admin: &Admin, store: Stamp, accept: bool) -> Result<Option<(Stamp, Lost)>, Trouble> {
+    /// All that may be lost.
+    async fn find_lost(&mut self, admin: &Admin, store: Stamp, accept: bool) -> Result<Option<Lost>, Trouble> {
         let is_of_before = self.has.stamp().is_some_and(|stamp| stamp.epoch != store.epoch);
-        Ok(match (&self.has, &self.lost) {
-            _ if accept || !is_of_before => None,
-            (Has::Nothing, _) => None,
-            (Has::This(held), Some(lost)) => Some((held.stamp, lost.clone())),
-            (Has::This(held), None) => Some((held.stamp, Lost::any_of(held.content.items.keys().cloned().collect()))),
-            (Has::Unknown(_), _) => {
-                let (stamp, certificates) = admin.certificates().await?;
-                Some((stamp, Lost::any_of(certificates.into_keys().collect())))
-            }
-        })
+        if accept || !is_of_before {
+            return Ok(None);
+        }
+        let Some(held) = self.has.held() else {
+            let (stamp, certificates) = admin.certificates().await?;
+            self.has = Has::Unknown(stamp);
+            return Ok(Some(Lost::any_of(certificates.into_keys().collect())));
+        };
+        let all = || Lost::any_of(held.content.items.keys().cloned().collect());
+        Ok(Some(self.lost.clone().unwrap_or_else(all)))
+    }
+
+    /// What may be lost, and was sent by this process.
+    fn lost_and_known(&self) -> Vec<(CertificateId, Arc<Certificate>)> {
+        let has = self.has.items();
+        let lost = self.lost.iter().flat_map(|lost| &lost.certificates);
+        lost.filter_map(|id| Some((id.clone(), Arc::clone(has.get(id)?)))).collect()
     }
 }
 

@@ -17,6 +17,8 @@ pub enum Has<I: Item> {
     /// It has one that we did not send and have not read.
     Unknown(Stamp),
     This(Held<I>),
+    /// It has this, and beside it what nobody could send again: its document goes on by deltas, and in its epoch.
+    More(Held<I>),
 }
 
 /// A document that a proxy is known to have.
@@ -38,9 +40,13 @@ pub enum Plan<I: Item> {
 pub fn decide<I: Item>(has: &Has<I>, wanted: &Content<I>, stamp: Stamp) -> Plan<I> {
     let current = match has {
         Has::Nothing => return Plan::Whole,
-        Has::This(held) if held.content == *wanted => return Plan::Nothing,
-        Has::This(held) => held.stamp,
+        Has::This(held) | Has::More(held) if held.content == *wanted => return Plan::Nothing,
+        Has::This(held) | Has::More(held) => held.stamp,
         Has::Unknown(stamp) => *stamp,
+    };
+    let stamp = match has {
+        Has::More(_) if current.epoch < stamp.epoch => Stamp { generation: current.generation + 1, ..current },
+        _ => stamp,
     };
     if current.epoch > stamp.epoch {
         return Plan::Ahead(current);
@@ -50,7 +56,7 @@ pub fn decide<I: Item>(has: &Has<I>, wanted: &Content<I>, stamp: Stamp) -> Plan<
     }
     match has {
         // A new epoch comes as a whole document only.
-        Has::This(held) if held.stamp.epoch == stamp.epoch => Plan::Delta(delta(held, wanted, stamp)),
+        Has::This(held) | Has::More(held) if held.stamp.epoch == stamp.epoch => Plan::Delta(delta(held, wanted, stamp)),
         _ => Plan::Whole,
     }
 }
@@ -78,7 +84,28 @@ impl<I: Item> Has<I> {
         }
     }
 
+    /// Takes note that it has `held` now, and what it had more.
+    pub fn sent(&mut self, held: Held<I>) {
+        *self = if let Self::More(_) = self { Self::More(held) } else { Self::This(held) };
+    }
+
+    /// Takes note whether it has something that nobody could send again.
+    pub fn has_more(&mut self, has_more: bool) {
+        *self = match (std::mem::take(self), has_more) {
+            (Self::Unknown(stamp), true) => Self::More(Held { stamp, content: Content::default() }),
+            (Self::This(held), true) => Self::More(held),
+            (Self::More(held), false) => Self::Unknown(held.stamp),
+            (has, _) => has,
+        };
+    }
+
+    /// What it is known to have.
     pub fn held(&self) -> Option<&Held<I>> {
+        if let Self::This(held) | Self::More(held) = self { Some(held) } else { None }
+    }
+
+    /// The same, if that is all it has.
+    pub fn whole(&self) -> Option<&Held<I>> {
         if let Self::This(held) = self { Some(held) } else { None }
     }
 
@@ -91,7 +118,7 @@ impl<I: Item> Has<I> {
         match self {
             Self::Nothing => None,
             Self::Unknown(stamp) => Some(*stamp),
-            Self::This(held) => Some(held.stamp),
+            Self::This(held) | Self::More(held) => Some(held.stamp),
         }
     }
 }

@@ -35,6 +35,10 @@ fn has(words: &str, stamp: Stamp) -> Has<App> {
     Has::This(Held { stamp, content: apps(words).into() })
 }
 
+fn has_more(words: &str, stamp: Stamp) -> Has<App> {
+    Has::More(Held { stamp, content: apps(words).into() })
+}
+
 fn ids(items: &Items<App>) -> String {
     items.iter().map(|(id, app)| format!("{id}:{}", app.warm_seconds)).collect::<Vec<_>>().join(" ")
 }
@@ -47,6 +51,7 @@ fn a_delta_where_it_can_be_and_a_snapshot_where_it_must() {
         ("it has this already", has("a b", stamp(5, 3)), "a b", "nothing"),
         ("it is a little behind", has("a b c", stamp(5, 9)), "a b:2 d", "9+ b d - c"),
         ("it has something that we do not know", Has::Unknown(stamp(5, 9)), "a", "whole"),
+        ("it has more, that nobody could send", has_more("a b", stamp(5, 9)), "a:2", "9+ a - b"),
         ("it follows the epoch before", has("a", stamp(4, 99)), "a:2", "whole"),
         ("it has the same content under the epoch before", has("a", stamp(4, 99)), "a", "nothing"),
         ("it has something else under our generation", Has::Unknown(stamp(5, 10)), "a", "past 10"),
@@ -67,6 +72,15 @@ fn a_delta_where_it_can_be_and_a_snapshot_where_it_must() {
         };
         assert_eq!(found, plan, "{name}");
     }
+}
+
+#[test]
+fn what_nobody_could_send_again_goes_on_in_the_epoch_before() {
+    let plan = |has, wanted| decide(&has, &apps(wanted).into(), stamp(5, 10));
+    assert!(matches!(plan(has_more("a", stamp(4, 99)), "a"), Plan::Nothing));
+    assert!(matches!(plan(has_more("a", stamp(4, 99)), "a b"), Plan::Delta(delta) if delta.stamp == stamp(4, 100)));
+    assert!(matches!(plan(has_more("a", stamp(5, 10)), "a b"), Plan::GoPast(10)));
+    assert!(matches!(plan(has_more("a", stamp(6, 1)), "a b"), Plan::Ahead(_)));
 }
 
 #[test]

@@ -147,6 +147,36 @@ fn certificates_that_a_store_may_have_lost_are_kept_until_a_word() {
 }
 
 #[test]
+fn a_certificate_that_goes_from_a_store_of_another_epoch_is_kept_although_all_were_there_at_first() {
+    let mut edge = Edge::with(&[("apps/x.yaml", "hosts: [a.test, b.test]\n")]);
+    edge.listen(&json!({"http": ["127.0.0.1:0"], "https": ["127.0.0.1:0"]}));
+    assert_eq!(edge.karman(&["keys", "rotate", "cookie"]).code, 0);
+    for host in ["a.test", "b.test"] {
+        let pair = pair(host);
+        write_certificate(&edge, host, &pair.cert.pem(), &pair.signing_key.serialize_pem());
+    }
+    edge.start_proxy();
+    edge.start_publisher();
+    wait_until("both are live", || certificates(&edge) == ["a.test", "b.test"]);
+    let (epoch, _) = edge.stamp("certificates");
+    edge.kill_publisher();
+    fs::remove_dir_all(edge.path(".karman")).unwrap();
+    fs::remove_dir_all(edge.path("status")).unwrap();
+    // The clock counts whole seconds, and so do epochs.
+    wait_until("the next second", || jiff::Timestamp::now().as_second().unsigned_abs() > epoch);
+    edge.start_publisher();
+    edge.wait_until_live();
+    edge.remove("certificates/b.test.json");
+    wait_until("it is held", || edge.report()["held_certificates"]["certificates"] == json!(["b.test"]));
+    assert_eq!(certificates(&edge), ["a.test", "b.test"]);
+    let c = pair("c.test");
+    write_certificate(&edge, "c.test", &c.cert.pem(), &c.signing_key.serialize_pem());
+    wait_until("others come", || certificates(&edge) == ["a.test", "b.test", "c.test"]);
+    assert_eq!(edge.karman(&["publish", "--accept"]).code, 0);
+    assert_eq!(certificates(&edge), ["a.test", "c.test"]);
+}
+
+#[test]
 fn a_certificate_that_cannot_be_opened_is_told_of_once() {
     let mut edge = Edge::with(&[("apps/a.yaml", "hosts: [a.test]\n")]);
     assert_eq!(edge.karman(&["keys", "rotate", "cookie"]).code, 0);
