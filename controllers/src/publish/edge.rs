@@ -214,22 +214,23 @@ impl Edge {
     }
 
     async fn sync_pages(&mut self, wanted: &Wanted) -> Result<(), Trouble> {
-        let mut pages = wanted.pages.clone();
-        if let Some(held) = self.pages.held() {
-            if held.content.items.changes(&pages).all(|change| change.after.is_none()) {
-                // Pages that nobody needs any more go with the next change.
+        for _ in 0..TRIES_MAX {
+            self.look_for_kept_pages(&wanted.pages);
+            let mut pages = wanted.pages.clone();
+            if let Some(held) = self.pages.held() {
+                if held.content.items.changes(&pages).all(|change| change.after.is_none()) {
+                    // Pages that nobody needs any more go with the next change.
+                    return Ok(());
+                }
+                // Apps are served by their old versions until they are replaced.
+                let named =
+                    self.apps.held().into_iter().flat_map(|apps| apps.content.items.values().flat_map(|app| app.pages.values()));
+                pages.extend(named.filter_map(|hash| Some((*hash, Arc::clone(held.content.items.get(hash)?)))));
+            } else if pages.is_empty() && matches!(self.pages, Has::Nothing) {
                 return Ok(());
             }
-            // Apps are served by their old versions until they are replaced.
-            let named =
-                self.apps.held().into_iter().flat_map(|apps| apps.content.items.values().flat_map(|app| app.pages.values()));
-            pages.extend(named.filter_map(|hash| Some((*hash, Arc::clone(held.content.items.get(hash)?)))));
-        } else if pages.is_empty() && matches!(self.pages, Has::Nothing) {
-            return Ok(());
-        }
-        let pages = pages.into();
-        for _ in 0..TRIES_MAX {
-            match send(&self.admin, &mut self.pages, &pages, (&mut self.stamp, &self.ledger), (&self.known, false)).await {
+            let (pages, order) = (pages.into(), (&mut self.stamp, &self.ledger));
+            match send(&self.admin, &mut self.pages, &pages, order, (&self.known, false)).await {
                 Ok(_) => return Ok(()),
                 Err(Unsent::Again) => {}
                 Err(Unsent::Refused(refusal)) => return Err(Trouble::Problem(format!("the proxy refused the pages: {refusal}"))),
@@ -237,6 +238,15 @@ impl Edge {
             }
         }
         Err(Trouble::Problem("the proxy's pages change under our hands: is there another publisher?".to_owned()))
+    }
+
+    /// A proxy tells no page. So one that a kept app names, and that the store may have lost, stays where it is.
+    fn look_for_kept_pages(&mut self, wanted: &Items<Page>) {
+        let (apps, has) = (self.apps.items(), self.pages.items());
+        let mut kept = self.exceptions.kept().filter_map(|id| apps.get(id)).flat_map(|app| app.pages.values());
+        let is_elsewhere = kept.any(|hash| !wanted.contains_key(hash) && !has.contains_key(hash));
+        let is_whole = self.pages.whole().is_some();
+        self.pages.has_more(is_elsewhere && !is_whole);
     }
 
     async fn sync_apps(&mut self, wanted: &Wanted, accept: bool) -> Result<Option<Change>, Trouble> {
@@ -305,7 +315,7 @@ impl Edge {
     /// about the [`stamps`](Self::stamps) of now.
     pub fn confirm(&self) -> impl Future<Output = Result<Vec<DocumentName>, Trouble>> + Send + use<> {
         let apps = self.apps.held().map(|held| (held.stamp, held.content.clone()));
-        let pages = self.pages.held().map(|held| (held.stamp, held.content.clone()));
+        let pages = self.pages.whole().map(|held| (held.stamp, held.content.clone()));
         let certificates = self.certificates.held().map(|held| (held.stamp, held.content.clone()));
         let (keys, admin, known) = (self.keys.confirmed(), self.admin.clone(), self.known.clone());
         async move {

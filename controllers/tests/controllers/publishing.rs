@@ -250,6 +250,39 @@ fn what_a_store_may_have_lost_is_kept_until_a_word_whoever_starts_anew() {
 }
 
 #[test]
+fn apps_that_a_store_may_have_lost_keep_their_pages() {
+    let closed = |id: &str| format!("hosts: [{id}.test]\nstate: maintenance\npages: {{app-maintenance: pages/{id}.html}}\n");
+    let mut edge = Edge::running(&[("apps/a.yaml", &closed("a")), ("pages/a.html", "a is back at noon\n")]);
+    let shows = |edge: &Edge, id: &str| edge.page(&format!("{id}.test")).text.contains(&format!("{id} is back at noon"));
+    assert!(shows(&edge, "a"));
+    let (epoch, _) = edge.stamp("pages");
+    edge.kill_publisher();
+    fs::remove_dir_all(edge.path("")).unwrap();
+    // The clock counts whole seconds, and so do epochs.
+    wait_until("the next second", || jiff::Timestamp::now().as_second().unsigned_abs() > epoch);
+    let add = |edge: &Edge, id: &str| {
+        edge.write(&format!("pages/{id}.html"), &format!("{id} is back at noon\n"));
+        edge.write(&format!("apps/{id}.yaml"), &closed(id));
+        wait_until(&format!("{id} has its page"), || edge.apps().iter().any(|app| app == id) && shows(edge, id));
+    };
+    edge.start_publisher();
+    add(&edge, "b");
+    assert!(shows(&edge, "a"), "with the first pages of the new epoch");
+    edge.start_publisher();
+    add(&edge, "c");
+    assert!(shows(&edge, "a"), "after another start of the publisher");
+    edge.start_proxy();
+    add(&edge, "d");
+    assert!(shows(&edge, "a"), "after another start of the proxy");
+
+    let accepted = edge.karman(&["publish", "--accept"]);
+    assert_eq!(accepted.code, 0, "{accepted:?}");
+    assert_eq!(edge.apps(), ["b", "c", "d"]);
+    add(&edge, "e");
+    wait_until("the whole of what is left is confirmed", || edge.stamp("pages").0 > epoch);
+}
+
+#[test]
 fn keys_of_the_store_become_those_of_the_proxy() {
     let mut edge = Edge::running(&[("apps/a.yaml", "hosts: [a.test]\n")]);
     let keys = |edge: &Edge| edge.try_get("/v1/status").unwrap()["documents"]["keys"].clone();
