@@ -47,6 +47,8 @@ pub struct Processes {
     found: watch::Sender<bool>,
     /// Rings when the apps table was replaced, and stops all when it is dropped.
     table: Mutex<Option<watch::Sender<()>>>,
+    /// Rings when the apps were confirmed.
+    confirmed: watch::Sender<()>,
 }
 
 /// What previous processes hold of an instance.
@@ -67,7 +69,8 @@ impl Elsewhere {
 impl Processes {
     pub fn new(admin_socket: &Path, apps: Arc<Live<Apps>>) -> Self {
         let (admin_socket, table) = (admin_socket.to_owned(), Mutex::new(Some(watch::Sender::new(()))));
-        Self { admin_socket, apps, previous: Mutex::default(), found: watch::Sender::new(false), table }
+        let (found, confirmed) = (watch::Sender::new(false), watch::Sender::new(()));
+        Self { admin_socket, apps, previous: Mutex::default(), found, table, confirmed }
     }
 
     /// Looks for previous processes and follows each from now on. If they are more than may be, the oldest is sent away.
@@ -104,6 +107,11 @@ impl Processes {
         if let Some(bell) = lock(&self.table).as_ref() {
             bell.send_replace(());
         }
+    }
+
+    /// Whoever publishes the apps has said that they are true: the others hear of it, or they would come to doubt it.
+    pub fn confirmed(&self) {
+        self.confirmed.send_replace(());
     }
 
     /// Leaves the others to the process that takes over.
@@ -232,6 +240,7 @@ impl Processes {
     /// Keeps one previous process at the table of this one, and asks it what it holds, until it is gone.
     async fn follow(self: Arc<Self>, known: Arc<Known>, mut table: watch::Receiver<()>) {
         let mut has: Option<Arc<Apps>> = None;
+        let mut confirmed = self.confirmed.subscribe();
         while self.known().iter().any(|other| Arc::ptr_eq(other, &known)) {
             let now = self.apps.pin();
             if has.as_ref().is_none_or(|has| !Arc::ptr_eq(has, &now)) && self.bring_to(&known, has.as_deref(), &now).await {
@@ -242,6 +251,11 @@ impl Processes {
                 // This process was taken over from: the others are not its business any more.
                 Ok(Err(_)) => return,
                 Err(_) => self.ask_one(&known).await,
+            }
+            // The sender is ours: it cannot be gone.
+            if confirmed.has_changed().unwrap_or(false) {
+                confirmed.mark_unchanged();
+                known.confirm().await;
             }
         }
     }

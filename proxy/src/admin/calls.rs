@@ -87,9 +87,14 @@ impl Admin {
     /// Whoever made a change of the apps knows what they are.
     fn confirming(&self, changed: Result<Reply, Refusal>) -> Result<Reply, Refusal> {
         if changed.is_ok() {
-            self.edge.health.confirmed();
+            self.confirmed();
         }
         changed
+    }
+
+    fn confirmed(&self) {
+        self.edge.health.confirmed();
+        self.edge.processes.confirmed();
     }
 
     /// Takes in a change of the apps that the current process passes on to this one, which was taken over
@@ -167,7 +172,7 @@ impl Admin {
             DocumentName::Apps => {
                 let agreed = self.apps.confirm(confirmed);
                 if agreed {
-                    self.edge.health.confirmed();
+                    self.confirmed();
                 }
                 agreed
             }

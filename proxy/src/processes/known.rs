@@ -89,6 +89,11 @@ impl Known {
         line::call::<Done>(&self.path, &order, body, CHANGE_MAX).await.map(|Done {}| ())
     }
 
+    /// Tells it that the apps are confirmed. A release that does not know the word is none the worse.
+    pub(super) async fn confirm(&self) {
+        let _ = call::<Done>(&self.path, &Order::Confirm).await;
+    }
+
     /// Has it close its tunnels and end, within a time or at the pace of its apps.
     pub(super) async fn quit(&self, within: Option<Duration>) {
         let order = Order::Quit { within_ms: within.map(millis) };

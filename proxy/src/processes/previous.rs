@@ -182,6 +182,10 @@ impl Previous {
                 };
                 reply(stream, answer).await
             }
+            Order::Confirm => {
+                self.admin.edge.health.confirmed();
+                reply(stream, Answer::Good(Done {})).await
+            }
             Order::Quit { within_ms } => {
                 self.told.send_replace(Some(Quit { within: within_ms.map(Duration::from_millis) }));
                 reply(stream, Answer::Good(Done {})).await

@@ -41,6 +41,8 @@ pub enum Order {
     },
     /// The apps document changed: that many bytes of a whole document, or of a delta, follow. Answered by [`Done`].
     Change { whole: bool, bytes: usize },
+    /// Whoever publishes the apps has said lately that they are true. Answered by [`Done`].
+    Confirm,
     /// Close all tunnels and end: within that time, or at the pace of their apps. Answered by [`Done`].
     #[serde(rename = "leave")]
     Quit {

@@ -1,9 +1,18 @@
 //! Addresses that fail while nobody confirms the apps.
 
+use std::time::{Duration, Instant};
+
 use karman_faults::{OK, Scripted};
 use tokio::io::AsyncWriteExt;
 
-use crate::rig::{Edge, until};
+use crate::drains::ends;
+use crate::rig::{App, Edge, until};
+
+/// What whoever publishes the apps says of those that the edge has.
+async fn confirmation(edge: &Edge) -> String {
+    let apps = edge.admin("GET", "/v1/status", "").await.json()["documents"]["apps"].clone();
+    serde_json::json!({"apps": {"generation": apps["generation"], "hash": apps["hash"]}}).to_string()
+}
 
 #[tokio::test]
 async fn an_instance_that_reset_a_connection_is_used_again_only_once_the_apps_are_confirmed() {
@@ -33,8 +42,27 @@ async fn an_instance_that_reset_a_connection_is_used_again_only_once_the_apps_ar
 
     let apps = edge.admin("GET", "/v1/status", "").await.json()["documents"]["apps"].clone();
     assert_eq!(apps["unconfirmed"], true);
-    let confirm = serde_json::json!({"apps": {"generation": apps["generation"], "hash": apps["hash"]}});
-    assert_eq!(edge.admin("POST", "/v1/confirm", &confirm.to_string()).await.status, 200);
+    assert_eq!(edge.admin("POST", "/v1/confirm", &confirmation(&edge).await).await.status, 200);
     until("it is used again", async || edge.get("/4", "").await.status == 200).await;
     assert!(edge.admin("GET", "/v1/status", "").await.json()["documents"]["apps"]["unconfirmed"].is_null());
+}
+
+/// An instance that dies under tunnels of a previous process is not given up there, so their clients go back to it at once.
+#[tokio::test]
+async fn a_previous_process_hears_that_the_apps_are_confirmed() {
+    const UNCONFIRMED: Duration = Duration::from_secs(5);
+    let (mut edge, mut a) = (Edge::start_with("limits: {unconfirmed_seconds: 5}").await, App::start("a"));
+    edge.put_todos(&[("a", a.address)]).await;
+    let socket = edge.socket_at("/websocket", &[]).await.unwrap();
+    let _previous = edge.upgrade().await;
+    let (start, confirm) = (Instant::now(), confirmation(&edge).await);
+    while start.elapsed() < UNCONFIRMED + Duration::from_secs(2) {
+        assert_eq!(edge.admin("POST", "/v1/confirm", &confirm).await.status, 200);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    a.kill();
+    until("its client is held", async || edge.instance("a").await["tunnels"] == 0).await;
+    a.start_again();
+    let times = ends(vec![socket], Instant::now()).await;
+    assert!(times[0] < Duration::from_secs(15), "not at the end of the time that it may be held, 30 s: {times:?}");
 }
