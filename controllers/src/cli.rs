@@ -49,7 +49,7 @@ enum Command {
     Maintenance(Maintenance),
     /// Let an instance become empty, at the pace at which the others take its clients
     Drain(drain::Drain),
-    /// Drain an edge or a region, call it back, and show how far it is
+    /// Drain an edge or a region, call it back, show how far it is, and forget one that is gone for good
     #[command(subcommand)]
     Edge(edge::Edge),
     /// Keep a network from one app or from all

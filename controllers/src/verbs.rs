@@ -26,6 +26,7 @@ pub mod drain;
 pub mod edge;
 pub mod effective;
 pub mod events;
+pub mod forget;
 pub mod lines;
 pub mod maintenance;
 pub mod preview;

@@ -16,6 +16,8 @@ pub(super) enum Edge {
     Resume(Resume),
     /// Show whether the edge is drained, and how far it is
     Status(Verb),
+    /// Forget an edge that is gone for good: nobody waits for its answer any more
+    Forget(Forget),
 }
 
 #[derive(Args)]
@@ -50,6 +52,16 @@ pub(super) struct Resume {
     verb: Verb,
 }
 
+#[derive(Args)]
+pub(super) struct Forget {
+    /// The edge's name, or where it was reached
+    #[arg(value_name = "EDGE")]
+    name: String,
+
+    #[command(flatten)]
+    verb: Verb,
+}
+
 impl Edge {
     pub(super) async fn run(self) -> Result<(), Failure> {
         match self {
@@ -59,6 +71,7 @@ impl Edge {
             }
             Self::Resume(Resume { region, verb }) => verbs::edge::resume(region.as_deref(), &verb.ready()?).await,
             Self::Status(verb) => verbs::edge::status(&verb.ready()?).await,
+            Self::Forget(Forget { name, verb }) => verbs::forget::run(&name, &verb.ready()?).await,
         }
     }
 }

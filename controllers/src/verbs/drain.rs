@@ -15,7 +15,7 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use self::progress::Progress;
-use super::ways::{Silence, Way, Ways, ways, within};
+use super::ways::{GONE, Silence, Way, Ways, ways, within};
 use super::{Asked, LIVE_WITHIN, print, print_json};
 use crate::admin::AdminError;
 use crate::failure::{Exit, Failure};
@@ -188,8 +188,9 @@ async fn wait(order: &Order, app: &AppId, edges: &Ways, asked: &Asked) -> Result
         }
         if let Some((name, why, _)) = silent.iter().find(|(.., given_up)| *given_up) {
             progress.end();
-            let message =
-                format!("written to the store, but the edge {name} does not answer, so what it holds is not known: {why}");
+            let message = format!(
+                "written to the store, but the edge {name} does not answer, so what it holds is not known: {why}\n{GONE}"
+            );
             return Err(Failure::new(Exit::Unavailable, message));
         }
         if let Some((name, _)) = held.iter().find(|(_, held)| !held.live).filter(|_| start.elapsed() > LIVE_WITHIN) {

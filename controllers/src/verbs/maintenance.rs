@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::ways::{Silence, Way, ways, within};
+use super::ways::{GONE, Silence, Way, ways, within};
 use super::{Asked, LIVE_WITHIN, print, print_json};
 use crate::admin::AdminError;
 use crate::failure::{Exit, Failure};
@@ -122,8 +122,9 @@ async fn wait_until_live(id: &AppId, maintenance: bool, asked: &Asked) -> Result
             break unasked;
         }
         if let (true, Some((name, why))) = (late.is_empty() || Instant::now() > deadline, silent.first()) {
-            let message =
-                format!("written to the store, but the edge {name} does not answer; it does so once it is reached\n{why}");
+            let message = format!(
+                "written to the store, but the edge {name} does not answer; it does so once it is reached\n{why}\n{GONE}"
+            );
             return Err(Failure::new(Exit::Unavailable, message));
         }
         if let Some(name) = late.first().filter(|_| Instant::now() > deadline) {

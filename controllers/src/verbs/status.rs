@@ -8,6 +8,7 @@ use karman_contract::status::{DocumentStatus, Status};
 use serde::Serialize;
 
 use super::table::table;
+use super::ways::GONE;
 use super::{Asked, Published, Publishers, ago, print, print_json, span};
 use crate::failure::Failure;
 use crate::publish::report::{EdgeReport, Mistake};
@@ -80,7 +81,7 @@ fn document_line(document: Option<&DocumentStatus>, now: Timestamp) -> String {
 }
 
 /// What the publishers know of each edge.
-async fn edges(asked: &Asked) -> BTreeMap<String, EdgeReport> {
+pub(super) async fn edges(asked: &Asked) -> BTreeMap<String, EdgeReport> {
     let read = async {
         let store = asked.store().await.map_err(|failure| StoreError::Refused(failure.message))?;
         store.read(&[Kind::Edge]).await
@@ -104,8 +105,10 @@ fn edge_line(name: &str, edge: &EdgeReport, publishers: &Publishers, now: Timest
         (Some(store), _) => format!(", the store is at {store}"),
         (None, _) => String::new(),
     };
-    let alive =
-        if edge.alive_until < now { format!(", not heard of since {}", ago(edge.alive_until, now)) } else { String::new() };
+    let alive = match edge.alive_until < now {
+        true => format!(", not heard of for {}; {GONE}", span(now.duration_since(edge.alive_until))),
+        false => String::new(),
+    };
     format!("{name} in {}, contract {}, {generation}{behind}{alive}", edge.region, edge.contract)
 }
 

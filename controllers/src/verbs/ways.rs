@@ -15,6 +15,9 @@ use crate::publish::target::Target;
 /// How long an edge may take to answer.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
 
+/// What to do about an edge that will never answer again.
+pub const GONE: &str = "if it is gone for good: 'karman edge forget'";
+
 /// By the edge's name, or else by where it is reached.
 pub type Ways = BTreeMap<String, Result<Way, Silence>>;
 

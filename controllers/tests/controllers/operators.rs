@@ -94,6 +94,39 @@ fn an_app_is_edited_in_an_editor_and_what_is_wrong_is_not_thrown_away() {
 }
 
 #[test]
+fn an_edge_that_is_gone_for_good_is_waited_for_until_somebody_forgets_it() {
+    let edge = Edge::running(&[("apps/a.yaml", "hosts: [a.test]\n")]);
+    // As its publisher left it.
+    let mut report = edge.report();
+    report["at_socket"] = edge.dir().join("gone.sock").display().to_string().into();
+    report["edge"]["name"] = "edge-2".into();
+    edge.write("status/publish/far.json", &report.to_string());
+    wait_until("the other edge is known", || edge.path("edges/edge-1.json").exists());
+    let mut known: Value = serde_json::from_str(&fs::read_to_string(edge.path("edges/edge-1.json")).unwrap()).unwrap();
+    known["alive_until"] = "2026-01-01T00:00:00Z".into();
+    edge.write("edges/edge-2.json", &known.to_string());
+
+    let waited = edge.karman(&["maintenance", "a", "on"]);
+    assert!(waited.code == 69 && waited.stderr.contains("the edge edge-2 does not answer"), "{waited:?}");
+    assert!(waited.stderr.contains("'karman edge forget'"), "{waited:?}");
+    let status = edge.karman(&["status"]);
+    assert!(status.stdout.contains("edge-2 in here") && status.stdout.contains("not heard of for"), "{status:?}");
+
+    let forget = |name: &str| edge.karman(&["edge", "forget", name]);
+    let alive = forget("edge-1");
+    assert!(alive.code == 75 && alive.stderr.contains("heard of just now"), "{alive:?}");
+    assert!(edge.path("edges/edge-1.json").exists());
+    assert_eq!(forget("edge-9").code, 64);
+    let forgotten = edge.karman(&["edge", "forget", "edge-2", "--json"]);
+    assert_eq!(forgotten.code, 0, "{forgotten:?}");
+    assert_eq!(forgotten.json()["forgotten"], json!(["edges/edge-2", "status/publish/far"]));
+    assert!(!edge.path("status/publish/far.json").exists() && !edge.path("edges/edge-2.json").exists());
+    assert_eq!(forget("edge-2").code, 64);
+    let open = edge.karman(&["maintenance", "a", "off"]);
+    assert_eq!(open.code, 0, "{open:?}");
+}
+
+#[test]
 fn a_dry_run_counts_with_the_last_good_version_of_what_is_broken() {
     let edge = Edge::running(&[("apps/a.yaml", "hosts: [a.test]\n")]);
     edge.write("apps/a.yaml", "hosts: [a.test]\nnonsense: 1\n");
