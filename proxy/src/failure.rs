@@ -24,8 +24,8 @@ use crate::table::App;
 /// Which code a failure of pingora's is. `None`: the client is gone, nobody is left to answer.
 pub fn code_of(e: &Error, response_started: bool) -> Option<Code> {
     use ErrorType::{
-        ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, ConnectionClosed, HTTPStatus, InvalidHTTPHeader,
-        ReadError, ReadTimedout, WriteError, WriteTimedout,
+        ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, ConnectionClosed, ReadError, ReadTimedout, WriteError,
+        WriteTimedout,
     };
     match (e.esource(), e.etype()) {
         (ErrorSource::Upstream, ConnectTimedout) => Some(Code::ConnectTimeout),
@@ -36,7 +36,6 @@ pub fn code_of(e: &Error, response_started: bool) -> Option<Code> {
         (ErrorSource::Upstream, _) => Some(Code::InstanceGarbage),
         (ErrorSource::Downstream, ReadTimedout) => Some(Code::RequestTimeout),
         (ErrorSource::Downstream, ReadError | WriteError | WriteTimedout | ConnectionClosed) => None,
-        (ErrorSource::Downstream, InvalidHTTPHeader | HTTPStatus(_)) => Some(Code::BadRequest),
         (ErrorSource::Downstream, _) => Some(Code::BadRequest),
         (ErrorSource::Internal | ErrorSource::Unset, _) => Some(Code::Internal),
     }

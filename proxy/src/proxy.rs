@@ -112,7 +112,8 @@ impl ProxyHttp for Proxy {
         let connect = Exchange::seconds(timeouts.connect_seconds);
         peer.options.connection_timeout = Some(connect);
         peer.options.total_connection_timeout = Some(connect);
-        // pingora knows one time for every read; the shorter wait for the first byte is our own deadline.
+        // pingora knows one time for every read, and takes no other once the answer has begun. On HTTP/1.1 the wait for the first
+        // byte ends at a deadline of ours, in the client's connection; a stream of HTTP/2 has nothing that we could end.
         peer.options.read_timeout = Some(Exchange::seconds(timeouts.idle_seconds).max(first_byte_timeout(x)));
         peer.options.write_timeout = Some(WRITE_TIMEOUT);
         // Sockets have a path of their own; here an app's 101 would be one that nobody asked for.
