@@ -8,7 +8,6 @@
 mod tests;
 
 use std::collections::VecDeque;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -87,10 +86,7 @@ impl EdgeDrain {
     /// Stays after all. Whether it was being drained.
     pub fn call_off(&self) -> io::Result<bool> {
         let mut standing = lock(&self.standing);
-        match fs::remove_file(&self.path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => {}
-        }
+        kept::remove(&self.path)?;
         self.is_on.store(false, Relaxed);
         Ok(standing.take().is_some())
     }

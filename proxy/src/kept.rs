@@ -21,6 +21,15 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
     Ok(Some(serde_json::from_slice(&text)?))
 }
 
+/// What was kept is gone for good, also after a loss of power.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        removed => removed?,
+    }
+    sync_folder(path)
+}
+
 /// There is always the whole old file or the whole new one.
 pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
     let beside = path.with_extension(format!("{}.unfinished", std::process::id()));
@@ -28,6 +37,10 @@ pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
     file.write_all(&serde_json::to_vec(value)?)?;
     file.sync_all()?;
     fs::rename(&beside, path)?;
-    // Or the name may be the old file's again after a loss of power.
+    sync_folder(path)
+}
+
+/// Else the folder may be as it was before, after a loss of power.
+fn sync_folder(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }

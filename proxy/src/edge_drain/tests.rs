@@ -33,6 +33,6 @@ fn an_order_outlives_the_process_and_is_taken_back_for_good() {
 #[test]
 fn an_order_that_cannot_be_read_does_not_stand() {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("drain.json"), "{\"scope\":").unwrap();
+    std::fs::write(dir.path().join("drain.json"), "{\"scope\":").unwrap();
     assert!(!EdgeDrain::open(dir.path()).is_on());
 }
