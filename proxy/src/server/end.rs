@@ -89,7 +89,11 @@ pub(super) async fn drain(edge: &Edge, end: &End) {
             Some(within) => edge.tunnels.close_over(within.mul_f64(CLOSING_SHARE), ClosedBy::EdgeShutdown).await,
             None => edge.tunnels.close_apps_over(ClosedBy::EdgeShutdown, |app, tunnels| at_pace(edge, app, tunnels)).await,
         }
-        all_gone(edge).await;
+        // A socket that was on its way when the others were told comes a little later.
+        while !are_all_gone(edge) {
+            edge.tunnels.close_rest(ClosedBy::EdgeShutdown);
+            sleep(GONE_RECHECK).await;
+        }
     };
     let longest = quit.within.unwrap_or(QUIT_MAX + grace);
     tokio::select! {
@@ -117,7 +121,11 @@ fn at_pace(edge: &Edge, app: &AppId, tunnels: usize) -> Duration {
 
 /// Waits until no client's connection is open. It takes no place for that: those that are free would count as taken.
 async fn all_gone(edge: &Edge) {
-    while edge.connections() > 0 {
+    while !are_all_gone(edge) {
         sleep(GONE_RECHECK).await;
     }
+}
+
+fn are_all_gone(edge: &Edge) -> bool {
+    edge.connections() == 0
 }

@@ -93,6 +93,11 @@ impl Tunnels {
         close_over(in_no_order(self.all()), window, window, by).await;
     }
 
+    /// Closes those that were not told to by now, such as one that was still being opened when all others were.
+    pub fn close_rest(&self, by: ClosedBy) {
+        self.all().iter().filter(|tunnel| tunnel.is_open()).for_each(|tunnel| tunnel.close(by, Duration::ZERO));
+    }
+
     /// Closes all tunnels, those of each app spread evenly over the window that is given for the app and
     /// the number of its tunnels.
     pub async fn close_apps_over(&self, by: ClosedBy, window: impl Fn(&AppId, usize) -> Duration) {

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
+use karman_faults::Scripted;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_tungstenite::tungstenite::Message;
@@ -154,6 +155,36 @@ async fn a_stop_lets_requests_finish_and_spreads_the_ends_of_tunnels() {
     let status = tokio::task::spawn_blocking(move || edge.process.wait().map(|status| (status, edge))).await.unwrap().unwrap();
     assert_eq!(status.0.code(), Some(0));
     assert!(stopped.elapsed() < Duration::from_secs(6));
+}
+
+#[tokio::test]
+async fn a_socket_that_is_on_its_way_at_a_stop_is_told_to_close_too() {
+    let app = Scripted::start(|_, mut stream, heads| async move {
+        if heads.read(&mut stream).await {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let accept = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+                          sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+            let _ = stream.write_all(accept.as_bytes()).await;
+            // Told that the edge goes away, it goes too.
+            let _ = stream.read(&mut [0; 64]).await;
+        }
+    });
+    let mut edge = Edge::start_with("limits: {grace_seconds: 20}").await;
+    edge.put_todos(&[("a", app.address)]).await;
+    let mut client = TcpStream::connect(edge.http).await.unwrap();
+    let request = format!(
+        "GET /websocket HTTP/1.1\r\nhost: {HOST}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    client.write_all(request.as_bytes()).await.unwrap();
+    until("the app has been asked", async || app.count() == 1).await;
+    let stopped = Instant::now();
+    signal(&edge.process, "TERM");
+    let mut all = Vec::new();
+    client.read_to_end(&mut all).await.unwrap();
+    assert!(all.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&all));
+    assert_eq!(edge.process.wait().unwrap().code(), Some(0));
+    assert!(stopped.elapsed() < Duration::from_secs(10), "it was kept for {:?}", stopped.elapsed());
 }
 
 #[tokio::test]
