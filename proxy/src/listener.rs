@@ -136,8 +136,8 @@ async fn accept(door: Door, front: Arc<Front>, mut go_on: watch::Receiver<bool>)
             accepted = door.listener.accept() => accepted,
             _ = go_on.changed() => continue,
         };
-        // The event loop of this task has nothing to do with a connection that another thread serves. It watches the first of
-        // a crowd for a moment, and the others never.
+        // The event loop of this task watches the first of a crowd for a moment, and the others never: the threads that serve
+        // them have their own.
         let mut accepted = accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer)));
         while let Ok((stream, client)) = accepted {
             let ends = proxy_protocol::Ends { client, local };
@@ -193,7 +193,7 @@ async fn take(mut arrivals: UnboundedReceiver<Arrival>, server: Arc<Server>) {
             let server = Arc::clone(&server);
             tokio::spawn(async move { server.serve(arrival).await });
         }
-        // Who is here goes before who comes.
+        // Who is here goes before who comes: the event loop is asked in between.
         yield_now().await;
     }
 }
