@@ -58,9 +58,11 @@ impl Connection {
         (left, self.reading.is_slow())
     }
 
-    /// What comes wakes nobody until it is waited for.
+    /// What comes wakes nobody until it is waited for; unless the client is waited for now, to take something.
     pub fn leave_alone(&mut self) {
-        self.stream.get_mut().leave_alone();
+        if !self.writing.is_waiting() {
+            self.stream.get_mut().leave_alone();
+        }
     }
 
     fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
@@ -91,10 +93,7 @@ impl Connection {
     ) -> Poll<T> {
         while self.reading.is_slow() {
             if self.reading.poll_rest(cx, look).is_pending() {
-                // Unless its client is waited for to take something.
-                if !self.writing.is_waiting() {
-                    self.leave_alone();
-                }
+                self.leave_alone();
                 return Poll::Pending;
             }
             // The next rest wakes us, if this look finds nothing.
