@@ -10,7 +10,7 @@ use karman_contract::name::CertificateId;
 use karman_contract::status::DocumentStatus;
 use serde::{Deserialize, Serialize};
 
-use super::decide::{Has, Held};
+use super::decide::Has;
 use super::known::Known;
 use super::ledger::Shared;
 use super::left_out::LeftOut;
@@ -57,13 +57,8 @@ impl HasCertificates {
         }
     }
 
-    pub fn stamp(&self) -> Option<Stamp> {
-        self.has.stamp()
-    }
-
-    /// What the proxy is known to have, if that is all it has.
-    pub fn held(&self) -> Option<&Held<Certificate>> {
-        self.has.whole()
+    pub fn has(&self) -> &Has<Certificate> {
+        &self.has
     }
 
     pub fn lost(&self) -> Option<&Lost> {

@@ -109,6 +109,11 @@ impl<I: Item> Has<I> {
         if let Self::This(held) = self { Some(held) } else { None }
     }
 
+    /// The stamp of what it has, if that is more than is known.
+    pub fn stamp_of_more(&self) -> Option<Stamp> {
+        if let Self::More(held) = self { Some(held.stamp) } else { None }
+    }
+
     /// The items that it is known to have.
     pub fn items(&self) -> Items<I> {
         self.held().map(|held| held.content.items.clone()).unwrap_or_default()

@@ -110,7 +110,7 @@ impl Edge {
         let stamps = [
             (DocumentName::Apps, self.apps.stamp()),
             (DocumentName::Pages, self.pages.stamp()),
-            (DocumentName::Certificates, self.certificates.stamp()),
+            (DocumentName::Certificates, self.certificates.has().stamp()),
             (DocumentName::Keys, self.keys.stamp()),
         ];
         stamps.into_iter().filter_map(|(document, stamp)| Some((document, stamp?))).collect()
@@ -316,7 +316,12 @@ impl Edge {
     pub fn confirm(&self) -> impl Future<Output = Result<Vec<DocumentName>, Trouble>> + Send + use<> {
         let apps = self.apps.held().map(|held| (held.stamp, held.content.clone()));
         let pages = self.pages.whole().map(|held| (held.stamp, held.content.clone()));
-        let certificates = self.certificates.held().map(|held| (held.stamp, held.content.clone()));
+        let certificates = self.certificates.has().whole().map(|held| (held.stamp, held.content.clone()));
+        let more = [
+            (DocumentName::Pages, self.pages.stamp_of_more()),
+            (DocumentName::Certificates, self.certificates.has().stamp_of_more()),
+        ];
+        let more: BTreeMap<_, _> = more.into_iter().filter_map(|(name, stamp)| Some((name, stamp?))).collect();
         let (keys, admin, known) = (self.keys.confirmed(), self.admin.clone(), self.known.clone());
         async move {
             let mut confirm = BTreeMap::new();
@@ -332,9 +337,21 @@ impl Edge {
             if let Some(keys) = keys {
                 confirm.insert(DocumentName::Keys, keys);
             }
+            if !more.is_empty() {
+                confirm.extend(as_told(&more, &admin.status().await?));
+            }
             Ok(admin.confirm(&Confirm(confirm)).await?)
         }
     }
+}
+
+/// Of a document that nobody here knows whole, only the proxy can find the hash. Whoever else changed it has left
+/// another stamp than ours.
+fn as_told(more: &BTreeMap<DocumentName, Stamp>, status: &Status) -> impl Iterator<Item = (DocumentName, Confirmed)> {
+    more.iter().map(|(name, Stamp { epoch, generation })| {
+        let hash = status.documents.get(name).and_then(|document| document.hash.clone()).unwrap_or_default();
+        (*name, Confirmed { epoch: *epoch, generation: *generation, hash })
+    })
 }
 
 /// The hash of 100,000 apps takes a core for a third of a second; with rests no request of the proxy beside it waits

@@ -139,6 +139,16 @@ fn certificates_that_a_store_may_have_lost_are_kept_until_a_word() {
     edge.remove("certificates/c.test.json");
     wait_until("what the store takes out itself goes", || certificates(&edge) == ["a.test", "b.test", "d.test"]);
 
+    // What somebody else did to them is seen and repaired, although their document cannot be known whole.
+    let confirmed = || edge.try_get("/v1/status").unwrap_or_default()["documents"]["certificates"]["confirmed_at"].is_string();
+    wait_until("what the proxy has is confirmed", confirmed);
+    let (held_epoch, generation) = edge.stamp("certificates");
+    assert_eq!(held_epoch, epoch, "it goes on by deltas");
+    let foreign = json!({"epoch": epoch, "generation": generation + 1, "base": generation, "remove": ["d.test"]});
+    assert_eq!(edge.call("PATCH", "/v1/certificates", &foreign.to_string()).0, 200);
+    edge.publisher().wait_for("the proxy has something else than was sent: [Certificates]; repairing");
+    wait_until("it is back", || certificates(&edge) == ["a.test", "b.test", "d.test"]);
+
     let accepted = edge.karman(&["publish", "--accept"]);
     assert_eq!(accepted.code, 0, "{accepted:?}");
     assert_eq!(certificates(&edge), ["a.test", "d.test"]);
