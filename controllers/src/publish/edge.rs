@@ -215,7 +215,6 @@ impl Edge {
 
     async fn sync_pages(&mut self, wanted: &Wanted) -> Result<(), Trouble> {
         for _ in 0..TRIES_MAX {
-            self.look_for_kept_pages(&wanted.pages);
             let mut pages = wanted.pages.clone();
             if let Some(held) = self.pages.held() {
                 if held.content.items.changes(&pages).all(|change| change.after.is_none()) {
@@ -223,12 +222,13 @@ impl Edge {
                     return Ok(());
                 }
                 // Apps are served by their old versions until they are replaced.
-                let named =
-                    self.apps.held().into_iter().flat_map(|apps| apps.content.items.values().flat_map(|app| app.pages.values()));
+                let named = self.apps.items();
+                let named = named.values().flat_map(|app| app.pages.values());
                 pages.extend(named.filter_map(|hash| Some((*hash, Arc::clone(held.content.items.get(hash)?)))));
             } else if pages.is_empty() && matches!(self.pages, Has::Nothing) {
                 return Ok(());
             }
+            self.keep_what_apps_name(&pages);
             let (pages, order) = (pages.into(), (&mut self.stamp, &self.ledger));
             match send(&self.admin, &mut self.pages, &pages, order, (&self.known, false)).await {
                 Ok(_) => return Ok(()),
@@ -240,11 +240,11 @@ impl Edge {
         Err(Trouble::Problem("the proxy's pages change under our hands: is there another publisher?".to_owned()))
     }
 
-    /// A proxy tells no page. So one that a kept app names, and that the store may have lost, stays where it is.
-    fn look_for_kept_pages(&mut self, wanted: &Items<Page>) {
-        let (apps, has) = (self.apps.items(), self.pages.items());
-        let mut kept = self.exceptions.kept().filter_map(|id| apps.get(id)).flat_map(|app| app.pages.values());
-        let is_elsewhere = kept.any(|hash| !wanted.contains_key(hash) && !has.contains_key(hash));
+    /// A proxy tells no page. So where an app there names one that is not among those to be sent, all stay that it has:
+    /// the app may be kept as it is. Of apps that were not read yet, any page may be one.
+    fn keep_what_apps_name(&mut self, pages: &Items<Page>) {
+        let is_named = || self.apps.items().values().flat_map(|app| app.pages.values()).any(|hash| !pages.contains_key(hash));
+        let is_elsewhere = matches!(self.apps, Has::Unknown(_)) || is_named();
         let is_whole = self.pages.whole().is_some();
         self.pages.has_more(is_elsewhere && !is_whole);
     }

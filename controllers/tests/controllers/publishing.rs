@@ -2,10 +2,11 @@
 
 use std::fs;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::edge::Edge;
-use crate::program::wait_until;
+use crate::program::{signal, wait_until};
 
 fn app(n: usize) -> (String, String) {
     (format!("apps/app-{n}.yaml"), format!("hosts: [a{n}.test]\ninstances: {{}}\n"))
@@ -280,6 +281,46 @@ fn apps_that_a_store_may_have_lost_keep_their_pages() {
     assert_eq!(edge.apps(), ["b", "c", "d"]);
     add(&edge, "e");
     wait_until("the whole of what is left is confirmed", || edge.stamp("pages").0 > epoch);
+}
+
+#[test]
+fn a_refused_app_keeps_the_page_of_its_version_before_whoever_starts_anew() {
+    let shop = |hosts: &str| format!("hosts: [{hosts}]\nstate: maintenance\npages: {{app-maintenance: pages/shop.html}}\n");
+    let mut edge = Edge::with(&[("apps/shop.yaml", &shop("shop.test")), ("pages/shop.html", "back at noon\n")]);
+    write_apps(&edge, 0..12);
+    edge.start_proxy();
+    edge.start_publisher();
+    wait_until("all are live", || edge.apps().len() == 13);
+    let shows = |edge: &Edge| edge.page("shop.test").text.contains("back at noon");
+    assert!(shows(&edge));
+    // The proxy keeps apps that are gone at once, and so their hosts.
+    signal(edge.publisher().pid(), Signal::STOP);
+    (0..9).for_each(|n| edge.remove(&app(n).0));
+    signal(edge.publisher().pid(), Signal::CONT);
+    edge.publisher().wait_for("9 of 13 apps are gone from the store");
+    edge.write("pages/shop.html", "back at one\n");
+    edge.write("apps/shop.yaml", &shop("shop.test, a0.test"));
+    edge.publisher().wait_for("the proxy keeps what it has of shop");
+
+    let add = |edge: &Edge, id: &str| {
+        edge.write(&format!("apps/{id}.yaml"), &format!("hosts: [{id}.test]\n"));
+        wait_until(&format!("{id} is live"), || edge.apps().iter().any(|app| app == id));
+    };
+    add(&edge, "b");
+    assert!(shows(&edge), "as the version that is kept says");
+    edge.start_publisher();
+    add(&edge, "c");
+    assert!(shows(&edge), "after another start of the publisher");
+    edge.start_proxy();
+    add(&edge, "d");
+    assert!(shows(&edge), "after another start of the proxy");
+    edge.write("pages/other.html", "another page\n");
+    add(&edge, "e");
+    assert!(shows(&edge), "beside other pages");
+
+    let accepted = edge.karman(&["publish", "--accept"]);
+    assert_eq!(accepted.code, 0, "{accepted:?}");
+    wait_until("the new version has its page", || edge.page("a0.test").text.contains("back at one"));
 }
 
 #[test]
