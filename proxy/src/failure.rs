@@ -24,8 +24,8 @@ use crate::table::App;
 /// Which code a failure of pingora's is. `None`: the client is gone, nobody is left to answer.
 pub fn code_of(e: &Error, response_started: bool) -> Option<Code> {
     use ErrorType::{
-        ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, ConnectionClosed, ReadError, ReadTimedout, WriteError,
-        WriteTimedout,
+        ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, ConnectionClosed, H2Error, ReadError, ReadTimedout,
+        WriteError, WriteTimedout,
     };
     match (e.esource(), e.etype()) {
         (ErrorSource::Upstream, ConnectTimedout) => Some(Code::ConnectTimeout),
@@ -35,7 +35,8 @@ pub fn code_of(e: &Error, response_started: bool) -> Option<Code> {
         (ErrorSource::Upstream, ReadError | WriteError | ConnectionClosed) => Some(Code::InstanceReset),
         (ErrorSource::Upstream, _) => Some(Code::InstanceGarbage),
         (ErrorSource::Downstream, ReadTimedout) => Some(Code::RequestTimeout),
-        (ErrorSource::Downstream, ReadError | WriteError | WriteTimedout | ConnectionClosed) => None,
+        // Of HTTP/2 also a stream that its client took back.
+        (ErrorSource::Downstream, ReadError | WriteError | WriteTimedout | ConnectionClosed | H2Error) => None,
         (ErrorSource::Downstream, _) => Some(Code::BadRequest),
         (ErrorSource::Internal | ErrorSource::Unset, _) => Some(Code::Internal),
     }

@@ -17,6 +17,7 @@ fn a_failure_says_whose_fault_it_was() {
         (up(ErrorType::InvalidHTTPHeader), false, Some(Code::InstanceGarbage)),
         (down(ErrorType::WriteError), false, None),
         (down(ErrorType::ConnectionClosed), false, None),
+        (down(ErrorType::H2Error), false, None),
         (down(ErrorType::ReadTimedout), false, Some(Code::RequestTimeout)),
         (down(ErrorType::InvalidHTTPHeader), false, Some(Code::BadRequest)),
         (Error::new(ErrorType::InternalError), false, Some(Code::Internal)),

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use karman_faults::{OK, Scripted};
 use serde_json::Value;
+use tokio::io::AsyncReadExt;
 
 use self::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PRIORITY, RST_STREAM, Raw, SETTINGS, WINDOW_UPDATE,
@@ -187,6 +188,24 @@ async fn what_two_readers_could_read_differently_is_refused_on_http2_too() {
     }
     assert!(wrong.is_empty(), "{} rows:\n{}", wrong.len(), wrong.join("\n"));
     served.serves().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_its_client_takes_back_is_no_bad_request() {
+    let app = Scripted::start(|_, mut stream, heads| async move {
+        heads.read(&mut stream).await;
+        // Never an answer; the edge's leaving is what ends this.
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    });
+    let served = Served::start("").await;
+    served.edge.put_app(&instances_json(&[("a", app.address)]), "").await;
+    let mut raw = served.open().await;
+    raw.send(HEADERS, END_HEADERS | END_STREAM, 1, &request("GET", "/", &[("x-request-id", "back")])).await;
+    until("the app has it", async || app.count() == 1).await;
+    raw.send(RST_STREAM, 0, 1, &[0, 0, 0, 8]).await;
+    let line = &served.edge.lines_of("back", 1).await[0];
+    assert_eq!((line["status"].as_u64(), line.get("code")), (Some(499), None), "{line}");
+    until("the app's work is no longer in flight", async || served.edge.instance("a").await["in_flight"] == 0).await;
 }
 
 #[tokio::test]
