@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -36,9 +36,13 @@ pub fn takes_per_second(app: &App, share: &Share) -> Option<f64> {
 #[derive(Debug, Default)]
 pub struct Admission(Mutex<Booked>);
 
-/// The moments of the last window, in order: those that a next one has to keep clear of.
 #[derive(Debug, Default)]
-struct Booked(VecDeque<Duration>);
+struct Booked {
+    /// The moments of the last window, in order: those that a next one has to keep clear of.
+    moments: VecDeque<Duration>,
+    /// Of these, or of earlier ones, those that were given back and are still to come.
+    free: BTreeSet<Duration>,
+}
 
 impl Admission {
     /// Books a moment, and says how long it is until then. `None`, and nothing booked, if that is longer
@@ -48,6 +52,10 @@ impl Admission {
             return Some(Duration::ZERO);
         }
         let mut booked = lock(&self.0);
+        if let Some(due) = booked.next_free(now) {
+            let wait = due.saturating_sub(now);
+            return (wait <= patience && booked.free.remove(&due)).then_some(wait);
+        }
         let spacing = Spacing::new(per_second);
         let due = booked.next(now, spacing);
         let wait = due.saturating_sub(now);
@@ -57,9 +65,16 @@ impl Admission {
         })
     }
 
+    /// A booked moment that nobody will use: whoever comes next may have it.
+    pub fn give_back(&self, due: Duration) {
+        lock(&self.0).free.insert(due);
+    }
+
     /// How far ahead moments are booked.
     pub fn backlog(&self, now: Duration) -> Duration {
-        lock(&self.0).0.back().map_or(Duration::ZERO, |last| last.saturating_sub(now))
+        let mut booked = lock(&self.0);
+        let next = booked.next_free(now).or_else(|| booked.moments.back().copied());
+        next.map_or(Duration::ZERO, |next| next.saturating_sub(now))
     }
 }
 
@@ -85,16 +100,23 @@ impl Spacing {
 const PER_SECOND_MIN: f64 = 1.0 / 86_400.0;
 
 impl Booked {
+    fn next_free(&mut self, now: Duration) -> Option<Duration> {
+        while self.free.first().is_some_and(|first| *first < now) {
+            self.free.pop_first();
+        }
+        self.free.first().copied()
+    }
+
     fn next(&self, now: Duration, spacing: Spacing) -> Duration {
-        let after_last = self.0.back().map_or(now, |last| *last + spacing.between);
-        let one_too_many = self.0.len().checked_sub(spacing.most).and_then(|before| self.0.get(before));
+        let after_last = self.moments.back().map_or(now, |last| *last + spacing.between);
+        let one_too_many = self.moments.len().checked_sub(spacing.most).and_then(|before| self.moments.get(before));
         now.max(after_last).max(one_too_many.map_or(now, |before| *before + spacing.window))
     }
 
     fn add(&mut self, due: Duration, spacing: Spacing) {
-        while self.0.front().is_some_and(|first| *first + spacing.window <= due) {
-            self.0.pop_front();
+        while self.moments.front().is_some_and(|first| *first + spacing.window <= due) {
+            self.moments.pop_front();
         }
-        self.0.push_back(due);
+        self.moments.push_back(due);
     }
 }

@@ -5,6 +5,7 @@ mod choose;
 mod dress;
 mod gate;
 mod hear;
+mod presence;
 mod receive;
 mod region;
 mod say;
@@ -92,7 +93,7 @@ impl ProxyHttp for Proxy {
         if x.patience.is_some() {
             hear::hear(session, x).await?;
         }
-        self.admit(session, x).await.map_err(|code| stop(x, code))?;
+        self.admit(session, x).await?;
         match x.caller {
             Caller::Socket => self.upgrade(session, x).await.map(|()| true),
             Caller::SockJs if Self::asks_info(x) => self.info(session, x).await,
@@ -100,11 +101,11 @@ impl ProxyHttp for Proxy {
         }
     }
 
-    async fn upstream_peer(&self, _session: &mut Session, x: &mut Exchange) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, x: &mut Exchange) -> Result<Box<HttpPeer>> {
         let chosen = x.chosen.as_ref().map(|chosen| chosen.in_flight.instance.address);
         let address = match chosen.filter(|_| std::mem::take(&mut x.is_chosen)) {
             Some(address) => address,
-            None => self.choose(x).await.map_err(|code| stop(x, code))?,
+            None => self.choose(session, x).await?,
         };
         let Some(app) = &x.app else { return Err(stop(x, Code::Internal)) };
         let timeouts = &app.wire.timeouts;
@@ -175,7 +176,7 @@ impl ProxyHttp for Proxy {
             return Err(stop(x, BODY_TOO_SLOW.code));
         }
         if end {
-            self.admit_body(x).await.map_err(|code| stop(x, code))?;
+            self.give_turn(session, x).await?;
         }
         if end
             && !x.response_started

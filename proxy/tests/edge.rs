@@ -91,3 +91,6 @@ mod unconfirmed;
 /// A second process that takes over.
 #[path = "edge/upgrades.rs"]
 mod upgrades;
+/// Clients that wait, and those who leave meanwhile.
+#[path = "edge/waiting.rs"]
+mod waiting;

@@ -83,12 +83,53 @@ fn who_would_wait_too_long_is_refused_and_takes_no_place() {
 }
 
 #[test]
+fn a_moment_that_was_given_back_is_for_who_comes_next() {
+    let (admission, now) = (Admission::default(), seconds(1.0));
+    let waits: Vec<_> = (0..50).map(|_| admission.book(now, 10.0, seconds(5.0)).unwrap()).collect();
+    assert_eq!(admission.book(now, 10.0, seconds(4.0)), None);
+    let backlog = admission.backlog(now);
+    admission.give_back(now + waits[40]);
+    admission.give_back(now + waits[20]);
+    assert_eq!(admission.backlog(now), waits[20], "that of who comes next");
+    assert_eq!(admission.book(now, 10.0, seconds(0.1)), None, "it is still too far off for some");
+    let later = seconds(0.5);
+    assert_eq!(admission.book(now + later, 10.0, seconds(4.0)), Some(waits[20] - later));
+    let past = waits[40] + seconds(0.001);
+    let next = past + admission.book(now + past, 10.0, seconds(9.0)).unwrap();
+    assert!(next > backlog, "nobody came for the other in time: {next:?}");
+}
+
+#[test]
+fn however_many_leave_no_second_has_more_than_the_rate() {
+    let mut random = fastrand::Rng::with_seed(7);
+    let (admission, mut at, mut booked) = (Admission::default(), 1.0, Vec::new());
+    for _ in 0..5_000 {
+        at += random.f64() * 0.1;
+        if let Some(wait) = admission.book(seconds(at), 20.0, seconds(8.0)) {
+            booked.push(seconds(at) + wait);
+        }
+        let leaves = booked.len().saturating_sub(random.usize(..200));
+        if booked.get(leaves).is_some_and(|due| *due > seconds(at)) {
+            admission.give_back(booked.swap_remove(leaves));
+        }
+    }
+    booked.sort();
+    let moments: Vec<_> = booked.iter().map(Duration::as_secs_f64).collect();
+    assert!(
+        moments.len() > 3_000 && most_within_a_second(&moments) <= 20,
+        "{} of {}",
+        most_within_a_second(&moments),
+        moments.len()
+    );
+}
+
+#[test]
 fn a_steady_stream_below_the_rate_never_waits() {
     let admission = Admission::default();
     for n in 0..1_000 {
         assert_eq!(admission.book(seconds(1.0 + f64::from(n) * 0.011), 100.0, Duration::ZERO), Some(Duration::ZERO));
     }
-    assert!(lock(&admission.0).0.len() <= 100, "no more is remembered than a second's");
+    assert!(lock(&admission.0).moments.len() <= 100, "no more is remembered than a second's");
     assert_eq!(admission.book(Duration::ZERO, 0.0, Duration::ZERO), Some(Duration::ZERO), "no limit");
 }
 

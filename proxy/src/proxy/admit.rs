@@ -9,9 +9,11 @@ use http::header::{CONTENT_LENGTH, COOKIE};
 use jiff::Timestamp;
 use karman_contract::app::{AppState, Deny, Limits, Sticky};
 use karman_contract::code::Code;
+use pingora_error::Result;
 use pingora_proxy::Session;
 
-use super::{Proxy, ends};
+use super::presence::while_there;
+use super::{Proxy, ends, stop};
 use crate::caller::{Caller, SockJsPart};
 use crate::clock;
 use crate::exchange::{Counted, Exchange};
@@ -27,7 +29,13 @@ const CLIENT_BURST: Duration = Duration::from_secs(1);
 
 impl Proxy {
     /// Whether the app takes this request; it may have to wait for its turn.
-    pub(super) async fn admit(&self, session: &mut Session, x: &mut Exchange) -> Result<(), Code> {
+    pub(super) async fn admit(&self, session: &mut Session, x: &mut Exchange) -> Result<()> {
+        self.let_in(session, x).map_err(|code| stop(x, code))?;
+        // Of one with a body the turn comes when all of it is there: who sends slowly takes nobody's.
+        if session.as_mut().is_body_empty() { self.give_turn(session, x).await } else { Ok(()) }
+    }
+
+    fn let_in(&self, session: &mut Session, x: &mut Exchange) -> Result<(), Code> {
         let Some(app) = x.app.clone() else { return Err(Code::Internal) };
         is_running(app.wire.state)?;
         if is_denied(&app.wire.deny, x.origin.client) {
@@ -48,9 +56,7 @@ impl Proxy {
         }
         match x.caller {
             Caller::Socket | Caller::SockJs => count_socket(x, &app),
-            // Its turn comes when all of it is there: who sends slowly takes nobody's.
-            _ if !session.as_mut().is_body_empty() => Ok(()),
-            _ => take_turn(x, &app).await,
+            _ => Ok(()),
         }
     }
 
@@ -68,13 +74,20 @@ impl Proxy {
         if *self.edge.level.borrow() >= Level::Full { Err(Code::Overloaded) } else { Ok(()) }
     }
 
-    /// A request with a body is there: it takes its turn, or waits for one, before the app sees its end.
-    pub(super) async fn admit_body(&self, x: &mut Exchange) -> Result<(), Code> {
+    /// A request is there whole: it takes its turn, or waits for one, before the app sees its end.
+    pub(super) async fn give_turn(&self, session: &mut Session, x: &mut Exchange) -> Result<()> {
         let needs_turn = x.turn.is_none() && !x.response_started && !matches!(x.caller, Caller::Socket | Caller::SockJs);
-        match x.app.clone().filter(|_| needs_turn) {
-            Some(app) => take_turn(x, &app).await,
-            None => Ok(()),
-        }
+        let Some(app) = x.app.clone().filter(|_| needs_turn) else { return Ok(()) };
+        let limits = &app.wire.limits;
+        let patience = Exchange::seconds(limits.queue_seconds);
+        let limits = TurnLimits { at_once: limits.requests_in_flight, queue: limits.queue, patience };
+        let asked = Instant::now();
+        let turn = while_there(session, app.vitals.turns.take(limits)).await;
+        let waited = asked.elapsed();
+        let has_turn = matches!(turn, Ok(Ok(_)));
+        x.ms.queue = Some(waited).filter(|waited| !has_turn || *waited >= Duration::from_millis(1));
+        x.turn = Some(turn?.map_err(|code| stop(x, code))?);
+        Ok(())
     }
 
     fn keep_to_rate(&self, x: &Exchange, app: &App) -> Result<(), Code> {
@@ -126,17 +139,5 @@ fn count_socket(x: &mut Exchange, app: &App) -> Result<(), Code> {
     if x.sockjs_part() != Some(SockJsPart::Info) {
         x.pending_socket = Some(pending);
     }
-    Ok(())
-}
-
-async fn take_turn(x: &mut Exchange, app: &App) -> Result<(), Code> {
-    let limits = &app.wire.limits;
-    let limits =
-        TurnLimits { at_once: limits.requests_in_flight, queue: limits.queue, patience: Exchange::seconds(limits.queue_seconds) };
-    let asked = Instant::now();
-    let turn = app.vitals.turns.take(limits).await;
-    let waited = asked.elapsed();
-    x.ms.queue = Some(waited).filter(|waited| turn.is_err() || *waited >= Duration::from_millis(1));
-    x.turn = Some(turn?);
     Ok(())
 }

@@ -6,8 +6,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use karman_contract::code::Code;
+use pingora_error::Result;
+use pingora_proxy::Session;
 
-use super::Proxy;
+use super::presence::while_there;
+use super::{Proxy, stop};
 use crate::caller::{Absence, SockJsPart, hold};
 use crate::edge::Edge;
 use crate::exchange::{Chosen, Counted, Exchange};
@@ -18,11 +21,11 @@ use crate::vitals::InFlight;
 use crate::waiting_room::Seat;
 
 impl Proxy {
-    /// Gives the request an instance; waits for one as long as its caller would.
-    pub(super) async fn choose(&self, x: &mut Exchange) -> Result<SocketAddr, Code> {
+    /// Gives the request an instance; waits for one as long as its caller would, and is there.
+    pub(super) async fn choose(&self, session: &mut Session, x: &mut Exchange) -> Result<SocketAddr> {
         let mut held: Option<HeldRequest> = None;
         loop {
-            let Some(app) = x.app.clone() else { return Err(Code::Internal) };
+            let Some(app) = x.app.clone() else { return Err(stop(x, Code::Internal)) };
             // Registered before looking, so that a change in between is not missed.
             let changed = app.vitals.changed.notified();
             let found = self.look(x, &app);
@@ -34,16 +37,17 @@ impl Proxy {
             let code = if lacks == Absence::Starting { Code::AppStarting } else { Code::AppDown };
             let patience = hold(x.caller, x.sockjs_part(), lacks);
             if patience.is_zero() {
-                return Err(code);
+                return Err(stop(x, code));
             }
-            let since = match &held {
-                Some(held) => held.since,
-                None => held.insert(HeldRequest::new(&self.edge, &app).ok_or(code)?).since,
-            };
+            if held.is_none() {
+                held = HeldRequest::new(&self.edge, &app);
+            }
+            let Some(since) = held.as_ref().map(|held| held.since) else { return Err(stop(x, code)) };
             let deadline = tokio::time::Instant::from_std(since + patience);
-            if tokio::time::timeout_at(deadline, changed).await.is_err() {
-                x.ms.hold = Some(since.elapsed());
-                return Err(code);
+            let waited = while_there(session, tokio::time::timeout_at(deadline, changed)).await;
+            x.ms.hold = Some(since.elapsed());
+            if waited?.is_err() {
+                return Err(stop(x, code));
             }
             self.start_over(x);
         }

@@ -10,6 +10,7 @@ use pingora_error::Result;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
+use super::presence::while_there;
 use super::say::say;
 use super::{Proxy, stop};
 use crate::caller::SockJsPart;
@@ -26,8 +27,8 @@ impl Proxy {
     /// Lets a `/sockjs/info` through the gate, and answers it where the app's answer is known.
     /// Says whether it did; if not, the app is to be asked.
     pub(super) async fn info(&self, session: &mut Session, x: &mut Exchange) -> Result<bool> {
-        self.choose(x).await.map_err(|code| stop(x, code))?;
-        self.pass(x, INFO_PATIENCE).await.map_err(|code| stop(x, code))?;
+        self.choose(session, x).await?;
+        self.pass(session, x, INFO_PATIENCE).await?;
         x.is_chosen = true;
         let (Some(app), Some(chosen)) = (x.app.clone(), &x.chosen) else { return Err(stop(x, Code::Internal)) };
         if app.wire.sockjs.info == InfoFrom::App {
@@ -51,23 +52,24 @@ impl Proxy {
     ///
     /// An upgrade within SockJS came through the gate with its `/info`. Refused here, its client would
     /// fall back to polling for good.
-    pub(super) async fn pass_upgrade(&self, x: &mut Exchange) -> Result<(), Code> {
-        if x.sockjs_part().is_some() { Ok(()) } else { self.pass(x, UPGRADE_PATIENCE).await }
+    pub(super) async fn pass_upgrade(&self, session: &mut Session, x: &mut Exchange) -> Result<()> {
+        if x.sockjs_part().is_some() { Ok(()) } else { self.pass(session, x, UPGRADE_PATIENCE).await }
     }
 
-    async fn pass(&self, x: &Exchange, patience: Duration) -> Result<(), Code> {
-        let (Some(app), Some(chosen)) = (&x.app, &x.chosen) else { return Err(Code::Internal) };
+    async fn pass(&self, session: &mut Session, x: &mut Exchange, patience: Duration) -> Result<()> {
+        let (Some(app), Some(chosen)) = (&x.app, &x.chosen) else { return Err(stop(x, Code::Internal)) };
         let instance = &chosen.in_flight.instance;
         // A newborn takes as small a part of a herd as of everything else.
         let per_second = self.edge.share.of(app.wire.limits.sockets_per_second) * app.warmth(instance);
-        match instance.admission.book(clock::now(), per_second, patience) {
+        let now = clock::now();
+        match instance.admission.book(now, per_second, patience) {
             Some(Duration::ZERO) => Ok(()),
             Some(wait) => {
                 let _waiting = Counted::new(&app.vitals, |vitals| &vitals.waiting);
-                tokio::time::sleep(wait).await;
-                Ok(())
+                let waited = while_there(session, tokio::time::sleep(wait)).await;
+                waited.inspect_err(|_| instance.admission.give_back(now + wait))
             }
-            None => Err(Code::QueueTimeout),
+            None => Err(stop(x, Code::QueueTimeout)),
         }
     }
 

@@ -23,6 +23,7 @@ use pingora_proxy::Session;
 use tokio::time::timeout;
 
 use self::open::Open;
+use super::presence::while_there;
 use super::{INTERIM_ANSWERS_MAX, Proxy, first_byte_timeout, stop};
 use crate::connection::Connection;
 use crate::exchange::Exchange;
@@ -54,8 +55,8 @@ impl Proxy {
         let is_known_version = request.headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
         let request = self.handshake_for_app(session, x)?;
         let mut app = loop {
-            let address = self.choose(x).await.map_err(|code| stop(x, code))?;
-            self.pass_upgrade(x).await.map_err(|code| stop(x, code))?;
+            let address = self.choose(session, x).await?;
+            self.pass_upgrade(session, x).await?;
             let patience = x.app.as_ref().map_or(Duration::ZERO, |app| Exchange::seconds(app.wire.timeouts.connect_seconds));
             let started = Instant::now();
             match connect(address, patience).await {
@@ -71,7 +72,7 @@ impl Proxy {
                 }
             }
         };
-        let status = match timeout(first_byte_timeout(x), ask(&mut app, request)).await {
+        let status = match while_there(session, timeout(first_byte_timeout(x), ask(&mut app, request))).await? {
             Ok(Ok(status)) => status,
             Ok(Err(e)) => {
                 if let Some(chosen) = x.chosen.as_ref().filter(|_| is_reset(&e)) {
