@@ -17,6 +17,7 @@ use karman_contract::event::EventKind;
 use karman_contract::name::{AppId, InstanceId};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until};
 
 pub use self::check::RunningCheck;
 use self::trust::Trust;
@@ -202,21 +203,25 @@ impl Health {
 
     /// Returns when the instance takes connections, or with `false` when it is no longer one of the app's.
     async fn until_back(&self, id: &AppId, instance: &InstanceId, vitals: &Arc<InstanceVitals>) -> bool {
+        let (mut since, mut chance) = (Instant::now(), fastrand::f64());
         loop {
             // Looked up anew each time: the app may be gone, or its instance moved elsewhere.
             let Some(app) = self.apps.pin().get(id.as_str()).filter(|app| app.has(vitals)).cloned() else { return false };
+            // Registered before looking, so that a change in between is not missed.
+            let changed = app.vitals.changed.notified();
             let wait = if app.vitals.is_down() {
                 let is_awaited = app.vitals.held.load(Relaxed) > 0;
                 let recheck = if is_awaited { HELD_RECHECK } else { DOWN_RECHECK };
-                recheck.mul_f64(jitter(fastrand::f64()))
+                recheck.mul_f64(jitter(chance))
             } else {
-                quarantine(vitals.failures.load(Relaxed), fastrand::f64())
+                quarantine(vitals.failures.load(Relaxed), chance)
             };
             tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                // The app went down meanwhile, or its document changed: the wait may be shorter now.
-                () = app.vitals.changed.notified(), if !app.vitals.is_down() => continue,
+                () = sleep_until(since + wait) => {}
+                // The app went down meanwhile, or its document changed: the wait may be shorter now. It does not begin anew.
+                () = changed, if !app.vitals.is_down() => continue,
             }
+            (since, chance) = (Instant::now(), fastrand::f64());
             // Asked again once the table is confirmed.
             if vitals.is_given_up() {
                 continue;

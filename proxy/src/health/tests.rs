@@ -51,7 +51,7 @@ async fn a_crowd_that_finds_an_instance_gone_leaves_it_alone_no_longer_than_one_
     let address = gone.local_addr().unwrap();
     drop(gone);
     let instance = &app.instances[0];
-    let start = tokio::time::Instant::now();
+    let start = Instant::now();
     for _ in 0..100 {
         health.connect_failed(&app, &instance.id, &instance.vitals, "it refused a connection");
     }
@@ -68,4 +68,46 @@ async fn a_crowd_that_finds_an_instance_gone_leaves_it_alone_no_longer_than_one_
     };
     tokio::time::timeout(Duration::from_secs(20), asked_in_vain).await.expect("it is used again");
     assert!(start.elapsed() < Duration::from_secs(8), "a second and two, and their jitter: {:?}", start.elapsed());
+}
+
+/// Fifty changes a minute of an app's document, or more, are none of its instance's business.
+#[tokio::test]
+async fn a_change_of_the_document_is_no_reason_to_wait_longer() {
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (health, app) = judged(&[gone.local_addr().unwrap(), other.local_addr().unwrap()]);
+    drop(gone);
+    let instance = &app.instances[0];
+    health.connect_failed(&app, &instance.id, &instance.vitals, "it refused a connection");
+    let change = Change { before: Some(Arc::clone(&app)), after: Some(Arc::clone(&app)) };
+    let asked = async {
+        while instance.vitals.failures.load(Relaxed) < 3 {
+            health.follow(&change);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    // A second and two, and their jitter; a busy machine may be late.
+    tokio::time::timeout(Duration::from_secs(10), asked).await.expect("it is asked whether it is back");
+}
+
+/// The last of the others goes: from now on there is nothing to wait for but this one.
+#[tokio::test]
+async fn an_app_that_goes_down_has_its_instances_asked_at_once() {
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (health, app) = judged(&[gone.local_addr().unwrap(), other.local_addr().unwrap()]);
+    drop(gone);
+    let instance = &app.instances[0];
+    // It would be left alone for half a minute.
+    instance.vitals.failures.store(9, Relaxed);
+    health.connect_failed(&app, &instance.id, &instance.vitals, "it refused a connection");
+    tokio::task::yield_now().await;
+    drop(other);
+    health.app_is_down(&app);
+    let asked = async {
+        while instance.vitals.failures.load(Relaxed) < 12 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), asked).await.expect("it is asked whether it is back");
 }
