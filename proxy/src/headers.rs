@@ -82,17 +82,24 @@ pub fn origin(hop: Hop, headers: &HeaderMap, trusted: &[IpNet]) -> Origin {
         return Origin { client: peer, secure: hop.secure, port: port_if(hop.secure) };
     }
     let mut client = peer;
-    let fields: Vec<_> = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
-    for hop in fields.iter().rev().flat_map(|field| field.rsplit(',')) {
-        let Some(address) = address(hop.trim()) else { break };
-        client = address;
+    let mut named_by = 0;
+    for (by, hop) in words(headers, &X_FORWARDED_FOR).enumerate() {
+        let Some(address) = address(hop) else { break };
+        (client, named_by) = (address, by);
         if !is_trusted(&address) {
             break;
         }
     }
-    let said = headers.get("x-forwarded-proto").map(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
-    let secure = said.unwrap_or(hop.secure);
+    // How the client came, says the proxy that named it. Where there are fewer words, some hand on what they were told.
+    let said = words(headers, &X_FORWARDED_PROTO).take(named_by + 1).last();
+    let secure = said.map_or(hop.secure, |proto| proto.eq_ignore_ascii_case("https"));
     Origin { client, secure, port: port_if(secure) }
+}
+
+/// The words of a field to which each proxy may add one, from the nearest proxy's on.
+fn words<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+    let fields = headers.get_all(name).iter().rev().filter_map(|value| value.to_str().ok());
+    fields.flat_map(|field| field.rsplit(',')).map(str::trim)
 }
 
 /// An address as proxies write it: bare, in brackets, or with a port.

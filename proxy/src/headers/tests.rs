@@ -3,7 +3,11 @@
 use super::*;
 
 fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
-    fields.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        headers.append(*name, value.parse().unwrap());
+    }
+    headers
 }
 
 #[test]
@@ -43,6 +47,34 @@ fn a_connection_is_secure_by_itself_or_by_the_word_of_a_trusted_proxy() {
     }
     let hop = Hop { peer: "10.0.0.1".parse().unwrap(), port: 8443, secure: true };
     assert!(origin(hop, &HeaderMap::new(), &trusted).secure);
+}
+
+/// Proxies that add a word each say how they were reached, the nearest last. The word that counts is that of the proxy which
+/// named the client: of those before it anybody may have written any. Fewer words were handed on, and so the first counts.
+#[test]
+fn how_the_client_came_is_said_by_the_proxy_that_names_it() {
+    let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+    let hop = Hop { peer: "10.0.0.1".parse().unwrap(), port: 8080, secure: false };
+    for (forwarded, protos, wanted) in [
+        ("1.1.1.1", &["https"][..], true),
+        ("1.1.1.1", &["HTTPS"], true),
+        ("1.1.1.1, 10.0.0.2", &["https,http"], true),
+        ("1.1.1.1, 10.0.0.2", &["https", "http"], true),
+        ("1.1.1.1, 10.0.0.2", &["http, https"], false),
+        ("1.1.1.1, 10.0.0.2", &["https"], true),
+        ("1.1.1.1, 10.0.0.2", &["https, http, http"], false),
+        ("1.1.1.1", &["https, http"], false),
+        ("1.1.1.1, 2.2.2.2", &["https, http"], false),
+        ("1.1.1.1, junk, 10.0.0.2", &["https, http"], false),
+        ("10.0.0.3, 10.0.0.2", &["https, http"], true),
+        ("", &["https, http"], false),
+        ("", &["http, https"], true),
+        ("1.1.1.1", &[""], false),
+    ] {
+        let fields = protos.iter().map(|proto| ("x-forwarded-proto", *proto)).chain([("x-forwarded-for", forwarded)]);
+        let found = origin(hop, &headers(&fields.collect::<Vec<_>>()), &trusted);
+        assert_eq!(found.secure, wanted, "{forwarded:?} by {protos:?}");
+    }
 }
 
 #[test]
