@@ -6,6 +6,8 @@
 
 mod message;
 mod streams;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 use std::fmt::{self, Debug};
@@ -100,10 +102,9 @@ impl Ends {
         if counted.as_ref().is_some_and(|counted| counted.is_of(app)) {
             return true;
         }
-        if most != 0 && app.connections.load(Relaxed) + app.sockets.load(Relaxed) >= most {
-            return false;
-        }
-        *counted = Some(Counted::new(app, |vitals| &vitals.connections));
+        let has_room = |connections| most == 0 || connections + app.sockets.load(Relaxed) < most;
+        let Some(one_more) = Counted::new_if(app, |vitals| &vitals.connections, has_room) else { return false };
+        *counted = Some(one_more);
         true
     }
 

@@ -191,6 +191,12 @@ impl Counted {
         Self { vitals: Arc::clone(vitals), of }
     }
 
+    /// The same, if there is room for one more beside so many. In one step: of several that come at once none gets past a limit.
+    pub fn new_if(vitals: &Arc<AppVitals>, of: fn(&AppVitals) -> &AtomicU32, has_room: impl Fn(u32) -> bool) -> Option<Self> {
+        of(vitals).fetch_update(Relaxed, Relaxed, |count| has_room(count).then_some(count + 1)).ok()?;
+        Some(Self { vitals: Arc::clone(vitals), of })
+    }
+
     /// Whether it counts at this app.
     pub fn is_of(&self, app: &Arc<AppVitals>) -> bool {
         Arc::ptr_eq(&self.vitals, app)
