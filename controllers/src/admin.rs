@@ -18,6 +18,7 @@ use karman_contract::app::App;
 use karman_contract::document::{DocumentName, Stamp};
 use karman_contract::drain::DrainOrder;
 use karman_contract::edges::Edges;
+use karman_contract::load::{Busiest, Load};
 use karman_contract::name::{AppId, CertificateId};
 use karman_contract::read::{At, Reason, parse_json};
 use karman_contract::status::{AppStatus, AppsPage, CertificateStatus, CertificatesPage, Confirm, ConfirmAnswer, Status};
@@ -77,6 +78,11 @@ impl Admin {
     /// All apps, as the proxy wrote them.
     pub async fn apps(&self) -> Result<(Stamp, BTreeMap<AppId, Value>), AdminError> {
         self.all("apps", |page: AppsPage<Value>| (page.stamp, page.apps, page.next)).await
+    }
+
+    /// Which apps make the load, seen for [`Load::SECONDS`].
+    pub async fn load(&self, by: Busiest, limit: usize) -> Result<Load, AdminError> {
+        self.get(&format!("/v1/load?by={}&limit={limit}&seconds={}", by.as_str(), Load::SECONDS)).await
     }
 
     /// What the proxy tells of all certificates.

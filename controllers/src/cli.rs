@@ -17,6 +17,7 @@ mod dns;
 mod drain;
 mod edge;
 mod secrets;
+mod top;
 
 use apps::Apps;
 
@@ -45,6 +46,8 @@ enum Command {
     Apps(Box<Apps>),
     /// Show one app: what is live, or with --effective where each value comes from
     App(App),
+    /// Show which apps make the load of the edge, as it changes
+    Top(top::Top),
     /// Close an app for maintenance, or open it again
     Maintenance(Maintenance),
     /// Let an instance become empty, at the pace at which the others take its clients
@@ -273,6 +276,7 @@ async fn carry_out(command: Command) -> Result<(), Failure> {
         Command::Watch(verb) => verbs::watch::run(&verb.ready()?).await,
         Command::App(App { id, effective: true, verb }) => verbs::effective::run(&id, &verb.ready()?).await,
         Command::App(App { id, verb, .. }) => verbs::app::run(&id, &verb.ready()?).await,
+        Command::Top(verb) => verb.run().await,
         Command::Maintenance(Maintenance { id, switch, until, why, verb }) => match switch.as_str() {
             "on" => verbs::maintenance::on(&id, until, why, &verb.ready()?).await,
             _ => verbs::maintenance::off(&id, &verb.ready()?).await,

@@ -32,6 +32,7 @@ pub mod maintenance;
 pub mod preview;
 pub mod status;
 pub mod table;
+pub mod top;
 pub mod watch;
 pub mod ways;
 

@@ -46,6 +46,8 @@ mod recording;
 mod rejected;
 #[path = "controllers/stores.rs"]
 mod stores;
+#[path = "controllers/top.rs"]
+mod top;
 #[path = "controllers/trying.rs"]
 mod trying;
 #[path = "controllers/unconfirmed.rs"]

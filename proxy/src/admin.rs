@@ -2,6 +2,7 @@
 
 mod calls;
 mod follow;
+mod load;
 mod told;
 
 use std::io;

@@ -1,5 +1,7 @@
 //! Rows of text in columns, for people.
 
+use std::ops::Range;
+
 /// Aligns the columns of some rows; the last column may be as long as it likes.
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -15,6 +17,17 @@ pub fn table(rows: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// Puts the numbers of some columns under one another.
+pub fn to_the_right(rows: &mut [Vec<String>], columns: Range<usize>) {
+    for column in columns {
+        let cells = || rows.iter().filter_map(|row| row.get(column));
+        let width = cells().map(|cell| cell.chars().count()).max().unwrap_or(0);
+        for cell in rows.iter_mut().filter_map(|row| row.get_mut(column)) {
+            *cell = format!("{cell:>width$}");
+        }
+    }
 }
 
 /// A row of a table.

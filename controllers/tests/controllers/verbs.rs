@@ -23,7 +23,7 @@ fn every_verb_says_when_nothing_answers_and_what_to_do() {
     std::fs::create_dir_all(dir.path().join("data/apps")).unwrap();
     std::fs::write(dir.path().join("data/apps/a.yaml"), "hosts: [a.test]\n").unwrap();
     for verb in
-        ["status", "apps", "app a", "maintenance a on", "maintenance a off", "events", "events --follow", "publish --once"]
+        ["status", "apps", "app a", "top", "maintenance a on", "maintenance a off", "events", "events --follow", "publish --once"]
     {
         for json in ["", " --json"].into_iter().filter(|_| !verb.starts_with("publish")).chain([""]) {
             let line = format!("{verb}{json}");

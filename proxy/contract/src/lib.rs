@@ -15,6 +15,7 @@ pub mod drain;
 pub mod edges;
 pub mod event;
 pub mod fields;
+pub mod load;
 pub mod name;
 pub mod read;
 pub mod status;

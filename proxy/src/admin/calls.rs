@@ -19,6 +19,9 @@ use crate::events::About;
 use crate::http_server::{Body, Call, Reply};
 use crate::table::Change;
 
+/// What a panic of ours makes of a call.
+const FAILED: &str = "the call failed; the proxy's log says why";
+
 impl Admin {
     pub async fn answer(self: Arc<Self>, call: Call) -> Reply {
         if call.path == "/v1/events" {
@@ -28,6 +31,9 @@ impl Admin {
             // What is told there is true for all processes of the edge.
             self.edge.processes.ask().await;
         }
+        if call.method == Method::GET && call.path == "/v1/load" {
+            return self.load(&call.query).await.unwrap_or_else(|_| Reply::text(500, FAILED));
+        }
         let admin = Arc::clone(&self);
         let changing = match call.method {
             Method::PUT | Method::PATCH | Method::DELETE => Some(self.changes.read().await),
@@ -36,7 +42,7 @@ impl Admin {
         // Parsing, building and saving 100,000 apps takes long: no request shall wait for it.
         let answered = self.aside.run(move || admin.answer_now(call)).await;
         drop(changing);
-        answered.unwrap_or_else(|_| Reply::text(500, "the call failed; the proxy's log says why"))
+        answered.unwrap_or_else(|_| Reply::text(500, FAILED))
     }
 
     fn answer_now(&self, call: Call) -> Reply {
@@ -211,7 +217,7 @@ fn no_such_call(path: &str) -> Refusal {
         "/v1/keys" | "/v1/edges" => &["PUT"],
         "/v1/drain" => &["PUT", "DELETE"],
         "/v1/confirm" => &["POST"],
-        "/v1/status" | "/v1/events" => &["GET"],
+        "/v1/status" | "/v1/events" | "/v1/load" => &["GET"],
         path if path.starts_with("/v1/apps/") => &["GET"],
         _ => &[],
     };

@@ -114,19 +114,21 @@ impl Admin {
 }
 
 /// The part of a sorted list that `?after=ID&limit=N` asks for, and whether there is more.
-fn page<'q, T>(sorted: Vec<T>, query: &'q str, id: impl Fn(&T) -> &str) -> (Vec<T>, bool) {
-    let parameter = |name: &str| -> Option<&'q str> {
-        query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
-    };
-    let limit = parameter("limit").and_then(|limit| limit.parse().ok()).unwrap_or(PAGE_ITEMS_MAX).clamp(1, PAGE_ITEMS_MAX);
-    let after = parameter("after").unwrap_or_default();
+fn page<T>(sorted: Vec<T>, query: &str, id: impl Fn(&T) -> &str) -> (Vec<T>, bool) {
+    let limit = parameter(query, "limit").and_then(|limit| limit.parse().ok()).unwrap_or(PAGE_ITEMS_MAX).clamp(1, PAGE_ITEMS_MAX);
+    let after = parameter(query, "after").unwrap_or_default();
     let mut page: Vec<_> = sorted.into_iter().filter(|item| id(item) > after).take(limit + 1).collect();
     let more = page.len() > limit;
     page.truncate(limit);
     (page, more)
 }
 
-fn live(vitals: &AppVitals) -> AppCounts {
+/// The value of a name in `?name=value&...`.
+pub(super) fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
+    query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+pub(super) fn live(vitals: &AppVitals) -> AppCounts {
     let count = |of: &AtomicU32| u64::from(of.load(Relaxed));
     AppCounts {
         connections: count(&vitals.connections),
