@@ -17,7 +17,7 @@ use karman_contract::status::{Confirmed, DocumentStatus};
 pub use keys::HeldKeys;
 
 use crate::live::Live;
-use crate::order::{Verdict, is_mass_removal, judge_delta, judge_whole};
+use crate::order::{Standing, is_mass_removal, judge_delta, judge_whole};
 use crate::saved_state::Saved;
 use crate::vitals::lock;
 
@@ -151,8 +151,8 @@ impl<T: Table> Held<T> {
                 && document.items.iter().all(|(key, item)| table.holds(key, item))
         };
         match judge_whole(table.stamp(), attempted, equal) {
-            Verdict::Apply => {}
-            verdict => return self.unless_refused(verdict, &table, attempted),
+            Standing::Next => {}
+            standing => return self.unless_refused(standing, &table, attempted),
         }
         let removes = table.removed_by(&document);
         if is_mass_removal(removes, table.len()) && !document.force {
@@ -177,8 +177,8 @@ impl<T: Table> Held<T> {
                 && table.beside().changed_by(delta.beside.clone()) == *table.beside()
         };
         match judge_delta(table.stamp(), attempted, delta.base, equal) {
-            Verdict::Apply => {}
-            verdict => return self.unless_refused(verdict, &table, attempted),
+            Standing::Next => {}
+            standing => return self.unless_refused(standing, &table, attempted),
         }
         let removes = delta.remove.iter().filter(|key| table.has(key)).count();
         if is_mass_removal(removes, table.len()) && !delta.force {
@@ -224,12 +224,12 @@ impl<T: Table> Held<T> {
         }
     }
 
-    fn unless_refused(&self, verdict: Verdict, table: &T, attempted: Stamp) -> Result<Applied, Refusal> {
+    fn unless_refused(&self, standing: Standing, table: &T, attempted: Stamp) -> Result<Applied, Refusal> {
         let current = table.stamp().unwrap_or_default();
-        match verdict {
-            Verdict::BaseMismatch => Err(Refusal::BaseMismatch { current }),
-            Verdict::Stale => Err(Refusal::Stale { current, attempted }),
-            Verdict::Apply | Verdict::Current => {
+        match standing {
+            Standing::BaseMismatch => Err(Refusal::BaseMismatch { current }),
+            Standing::Stale => Err(Refusal::Stale { current, attempted }),
+            Standing::Next | Standing::Current => {
                 Ok(Applied { outcome: Outcome::Current, stamp: attempted, saved: self.times().saved.is_some() })
             }
         }

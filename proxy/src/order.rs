@@ -5,10 +5,11 @@ mod tests;
 
 use karman_contract::document::Stamp;
 
-/// What becomes of a change.
+/// How a change stands to what the proxy has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Apply,
+pub enum Standing {
+    /// It comes after that, and is applied.
+    Next,
     /// The proxy has exactly this already.
     Current,
     Stale,
@@ -16,30 +17,30 @@ pub enum Verdict {
 }
 
 /// Judges a whole document. `equal` says whether its content is what the proxy has.
-pub fn judge_whole(current: Option<Stamp>, attempted: Stamp, equal: impl FnOnce() -> bool) -> Verdict {
+pub fn judge_whole(current: Option<Stamp>, attempted: Stamp, equal: impl FnOnce() -> bool) -> Standing {
     match current {
-        None => Verdict::Apply,
-        Some(current) if attempted > current => Verdict::Apply,
-        Some(current) if attempted == current && equal() => Verdict::Current,
-        Some(_) => Verdict::Stale,
+        None => Standing::Next,
+        Some(current) if attempted > current => Standing::Next,
+        Some(current) if attempted == current && equal() => Standing::Current,
+        Some(_) => Standing::Stale,
     }
 }
 
 /// Judges a delta. `equal` says whether the proxy has all that it puts and nothing that it removes.
 ///
 /// A higher epoch comes as a whole document only: its delta has no base here.
-pub fn judge_delta(current: Option<Stamp>, attempted: Stamp, base: u64, equal: impl FnOnce() -> bool) -> Verdict {
-    let Some(current) = current else { return Verdict::BaseMismatch };
+pub fn judge_delta(current: Option<Stamp>, attempted: Stamp, base: u64, equal: impl FnOnce() -> bool) -> Standing {
+    let Some(current) = current else { return Standing::BaseMismatch };
     if attempted.epoch > current.epoch {
-        return Verdict::BaseMismatch;
+        return Standing::BaseMismatch;
     }
     if attempted == current {
-        return if equal() { Verdict::Current } else { Verdict::Stale };
+        return if equal() { Standing::Current } else { Standing::Stale };
     }
     if attempted < current {
-        return Verdict::Stale;
+        return Standing::Stale;
     }
-    if base == current.generation { Verdict::Apply } else { Verdict::BaseMismatch }
+    if base == current.generation { Standing::Next } else { Standing::BaseMismatch }
 }
 
 /// Below this many items a change may remove what it likes.

@@ -11,7 +11,7 @@ use karman_contract::status::{Confirmed, DocumentStatus};
 
 use super::{Times, parse, said};
 use crate::live::Live;
-use crate::order::{Verdict, judge_whole};
+use crate::order::{Standing, judge_whole};
 use crate::saved_state::Saved;
 use crate::sticky::CookieKeys;
 use crate::tls::TicketKeys;
@@ -67,11 +67,11 @@ impl HeldKeys {
         let mut state = lock(&self.state);
         let (current, attempted) = (state.document.stamp, document.stamp);
         match judge_whole(Some(current), attempted, || document == state.document) {
-            Verdict::Apply => {}
-            Verdict::Current => {
+            Standing::Next => {}
+            Standing::Current => {
                 return Ok(Applied { outcome: Outcome::Current, stamp: attempted, saved: state.times.saved.is_some() });
             }
-            Verdict::Stale | Verdict::BaseMismatch => return Err(Refusal::Stale { current, attempted }),
+            Standing::Stale | Standing::BaseMismatch => return Err(Refusal::Stale { current, attempted }),
         }
         self.live.publish(Arc::new(CookieKeys::new(&document)));
         self.tickets.publish(Arc::new(TicketKeys::new(&document)));

@@ -9,14 +9,14 @@ fn stamp((epoch, generation): (u64, u64)) -> Stamp {
 #[test]
 fn a_whole_document_never_goes_back() {
     for (current, attempted, equal, wanted) in [
-        (None, (0, 1), false, Verdict::Apply),
-        (Some((0, 1)), (0, 2), false, Verdict::Apply),
-        (Some((0, 1)), (0, 7), false, Verdict::Apply),
-        (Some((0, 2)), (0, 2), true, Verdict::Current),
-        (Some((0, 2)), (0, 2), false, Verdict::Stale),
-        (Some((0, 2)), (0, 1), true, Verdict::Stale),
-        (Some((1, 9)), (2, 1), false, Verdict::Apply),
-        (Some((2, 1)), (1, 99), false, Verdict::Stale),
+        (None, (0, 1), false, Standing::Next),
+        (Some((0, 1)), (0, 2), false, Standing::Next),
+        (Some((0, 1)), (0, 7), false, Standing::Next),
+        (Some((0, 2)), (0, 2), true, Standing::Current),
+        (Some((0, 2)), (0, 2), false, Standing::Stale),
+        (Some((0, 2)), (0, 1), true, Standing::Stale),
+        (Some((1, 9)), (2, 1), false, Standing::Next),
+        (Some((2, 1)), (1, 99), false, Standing::Stale),
     ] {
         assert_eq!(judge_whole(current.map(stamp), stamp(attempted), || equal), wanted, "{current:?} {attempted:?}");
     }
@@ -25,18 +25,18 @@ fn a_whole_document_never_goes_back() {
 #[test]
 fn a_delta_needs_exactly_its_base() {
     for (current, attempted, base, equal, wanted) in [
-        (None, (0, 2), 1, false, Verdict::BaseMismatch),
-        (Some((0, 1)), (0, 2), 1, false, Verdict::Apply),
-        (Some((0, 1)), (0, 5), 1, false, Verdict::Apply),
-        (Some((0, 1)), (0, 3), 2, false, Verdict::BaseMismatch),
-        (Some((0, 2)), (0, 2), 1, true, Verdict::Current),
-        (Some((0, 2)), (0, 2), 1, false, Verdict::Stale),
-        (Some((0, 3)), (0, 2), 1, true, Verdict::Stale),
-        (Some((1, 3)), (0, 9), 3, false, Verdict::Stale),
-        (Some((0, 1)), (1, 2), 1, false, Verdict::BaseMismatch),
+        (None, (0, 2), 1, false, Standing::BaseMismatch),
+        (Some((0, 1)), (0, 2), 1, false, Standing::Next),
+        (Some((0, 1)), (0, 5), 1, false, Standing::Next),
+        (Some((0, 1)), (0, 3), 2, false, Standing::BaseMismatch),
+        (Some((0, 2)), (0, 2), 1, true, Standing::Current),
+        (Some((0, 2)), (0, 2), 1, false, Standing::Stale),
+        (Some((0, 3)), (0, 2), 1, true, Standing::Stale),
+        (Some((1, 3)), (0, 9), 3, false, Standing::Stale),
+        (Some((0, 1)), (1, 2), 1, false, Standing::BaseMismatch),
     ] {
-        let verdict = judge_delta(current.map(stamp), stamp(attempted), base, || equal);
-        assert_eq!(verdict, wanted, "{current:?} {attempted:?} on {base}");
+        let standing = judge_delta(current.map(stamp), stamp(attempted), base, || equal);
+        assert_eq!(standing, wanted, "{current:?} {attempted:?} on {base}");
     }
 }
 
