@@ -47,7 +47,7 @@ pub enum Parsed {
 
 /// Why these bytes are no header that is accepted. The sender's fault, or that of whoever listed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum Flaw {
     /// They begin neither as version 1 nor as version 2.
     Absent,
     /// The header says that it is, or is, longer than what is read.
@@ -62,7 +62,7 @@ pub enum Fault {
     Length,
 }
 
-impl Display for Fault {
+impl Display for Flaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Absent => "no PROXY header, wanted one",
@@ -75,17 +75,17 @@ impl Display for Fault {
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for Flaw {}
 
 /// Reads a header at the beginning of `bytes`. Never looks beyond [`HEADER_BYTES_MAX`].
-pub fn parse(bytes: &[u8]) -> Result<Parsed, Fault> {
+pub fn parse(bytes: &[u8]) -> Result<Parsed, Flaw> {
     if begins(bytes, SIGNATURE) {
         return binary(bytes);
     }
     if begins(bytes, text::PREFIX) {
         return text::parse(bytes);
     }
-    Err(Fault::Absent)
+    Err(Flaw::Absent)
 }
 
 /// Whether `bytes` begin like `start`, as far as there are any.
@@ -93,19 +93,19 @@ fn begins(bytes: &[u8], start: &[u8]) -> bool {
     bytes.iter().zip(start).all(|(one, other)| one == other)
 }
 
-fn binary(bytes: &[u8]) -> Result<Parsed, Fault> {
+fn binary(bytes: &[u8]) -> Result<Parsed, Flaw> {
     let local = match bytes.get(12) {
         None => return Ok(Parsed::Partial),
         Some(0x20) => true,
         Some(0x21) => false,
-        Some(_) => return Err(Fault::Command),
+        Some(_) => return Err(Flaw::Command),
     };
     let (Some(&family), Some(&high), Some(&low)) = (bytes.get(13), bytes.get(14), bytes.get(15)) else {
         return Ok(Parsed::Partial);
     };
     let whole = FIXED_BYTES + usize::from(u16::from_be_bytes([high, low]));
     if whole > HEADER_BYTES_MAX {
-        return Err(Fault::TooLong);
+        return Err(Flaw::TooLong);
     }
     let Some(rest) = bytes.get(FIXED_BYTES..whole) else { return Ok(Parsed::Partial) };
     if local {
@@ -117,28 +117,28 @@ fn binary(bytes: &[u8]) -> Result<Parsed, Fault> {
         0x00 => (None, &[][..]),
         0x11 => addresses::<4>(rest, |ip| Ipv4Addr::from(ip).into())?,
         0x21 => addresses::<16>(rest, |ip| Ipv6Addr::from(ip).into())?,
-        _ => return Err(Fault::Family),
+        _ => return Err(Flaw::Family),
     };
     skip_tlvs(tlvs)?;
     Ok(Parsed::Whole { bytes: whole, ends })
 }
 
 /// Both addresses, then both ports, and what follows them.
-fn addresses<const N: usize>(rest: &[u8], ip: fn([u8; N]) -> IpAddr) -> Result<(Option<Ends>, &[u8]), Fault> {
-    let (source, rest) = rest.split_first_chunk::<N>().ok_or(Fault::Length)?;
-    let (target, rest) = rest.split_first_chunk::<N>().ok_or(Fault::Length)?;
-    let (source_port, rest) = rest.split_first_chunk::<2>().ok_or(Fault::Length)?;
-    let (target_port, rest) = rest.split_first_chunk::<2>().ok_or(Fault::Length)?;
+fn addresses<const N: usize>(rest: &[u8], ip: fn([u8; N]) -> IpAddr) -> Result<(Option<Ends>, &[u8]), Flaw> {
+    let (source, rest) = rest.split_first_chunk::<N>().ok_or(Flaw::Length)?;
+    let (target, rest) = rest.split_first_chunk::<N>().ok_or(Flaw::Length)?;
+    let (source_port, rest) = rest.split_first_chunk::<2>().ok_or(Flaw::Length)?;
+    let (target_port, rest) = rest.split_first_chunk::<2>().ok_or(Flaw::Length)?;
     let end = |address: &[u8; N], port: &[u8; 2]| SocketAddr::new(ip(*address), u16::from_be_bytes(*port));
     Ok((Some(Ends { client: end(source, source_port), local: end(target, target_port) }), rest))
 }
 
 /// None of them is needed here; each has to end where the header says.
-fn skip_tlvs(mut rest: &[u8]) -> Result<(), Fault> {
+fn skip_tlvs(mut rest: &[u8]) -> Result<(), Flaw> {
     while !rest.is_empty() {
-        let (Some(&high), Some(&low)) = (rest.get(1), rest.get(2)) else { return Err(Fault::Length) };
+        let (Some(&high), Some(&low)) = (rest.get(1), rest.get(2)) else { return Err(Flaw::Length) };
         let end = TLV_FIXED_BYTES + usize::from(u16::from_be_bytes([high, low]));
-        rest = rest.get(end..).ok_or(Fault::Length)?;
+        rest = rest.get(end..).ok_or(Flaw::Length)?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{Ends, Fault, HEADER_BYTES_MAX, Parsed, parse};
+use super::{Ends, Flaw, HEADER_BYTES_MAX, Parsed, parse};
 use crate::clock;
 use crate::settings::ProxyProtocol;
 
@@ -24,7 +24,7 @@ const WARN_EVERY_MILLIS: u64 = 10_000;
 pub enum Refused {
     /// The peer is in none of the networks that the settings name.
     Stranger,
-    Fault(Fault),
+    Flaw(Flaw),
     Slow,
     /// It went away.
     Gone,
@@ -60,7 +60,7 @@ async fn read(stream: &mut TcpStream) -> Result<Option<Ends>, Refused> {
     let mut taken = 0;
     loop {
         // Looked at first, taken then: what follows the header is not ours to read.
-        let space = header.get_mut(taken..).ok_or(Refused::Fault(Fault::TooLong))?;
+        let space = header.get_mut(taken..).ok_or(Refused::Flaw(Flaw::TooLong))?;
         let seen = match stream.peek(space).await {
             Ok(0) | Err(_) => return Err(Refused::Gone),
             Ok(seen) => taken + seen,
@@ -68,7 +68,7 @@ async fn read(stream: &mut TcpStream) -> Result<Option<Ends>, Refused> {
         let (bytes, ends) = match parse(header.get(..seen).unwrap_or_default()) {
             Ok(Parsed::Whole { bytes, ends }) => (bytes, Some(ends)),
             Ok(Parsed::Partial) => (seen, None),
-            Err(fault) => return Err(Refused::Fault(fault)),
+            Err(flaw) => return Err(Refused::Flaw(flaw)),
         };
         let space = header.get_mut(taken..bytes).unwrap_or_default();
         stream.read_exact(space).await.map_err(|_: io::Error| Refused::Gone)?;
@@ -83,7 +83,7 @@ impl Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stranger => f.write_str("it is in no network of 'listen.proxy_protocol.from'"),
-            Self::Fault(fault) => fault.fmt(f),
+            Self::Flaw(flaw) => flaw.fmt(f),
             Self::Slow => write!(f, "no whole PROXY header within {} s", HEADER_TIME_MAX.as_secs()),
             Self::Gone => f.write_str("it went away before its PROXY header was whole"),
         }

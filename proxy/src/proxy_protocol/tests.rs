@@ -58,36 +58,36 @@ fn whole_headers_say_who_the_client_is() {
 fn what_is_not_as_the_specification_has_it_is_refused() {
     let line = |rest: &str| format!("PROXY {rest}\r\n").into_bytes();
     let long = |bytes: usize| v2(0x21, 0x11, &[four(), vec![0; bytes - FIXED_BYTES - 12]].concat());
-    let headers: [(Vec<u8>, Fault); 26] = [
-        ("GET / HTTP/1.1\r\n".into(), Fault::Absent),
-        (vec![0x16, 0x03, 0x01], Fault::Absent),
-        ("proxy TCP4 192.0.2.7 198.51.100.1 1 2\r\n".into(), Fault::Absent),
-        ("\r\n\r\n\0\r\nQUIX".into(), Fault::Absent),
-        (line(""), Fault::Line),
-        (line("TCP4"), Fault::Line),
-        (line("TCP4 192.0.2.7 198.51.100.1 1"), Fault::Line),
-        (line("TCP4 192.0.2.7 198.51.100.1 1 2 3"), Fault::Line),
-        (line("TCP4  192.0.2.7 198.51.100.1 1 2"), Fault::Line),
-        (line("TCP4 192.0.2.07 198.51.100.1 1 2"), Fault::Line),
-        (line("TCP4 2001:db8::7 2001:db8::1 1 2"), Fault::Line),
-        (line("TCP6 192.0.2.7 198.51.100.1 1 2"), Fault::Line),
-        (line("TCP4 192.0.2.7 198.51.100.1 01 2"), Fault::Line),
-        (line("TCP4 192.0.2.7 198.51.100.1 +1 2"), Fault::Line),
-        (line("TCP4 192.0.2.7 198.51.100.1 1 65536"), Fault::Line),
-        (line("UDP4 192.0.2.7 198.51.100.1 1 2"), Fault::Line),
-        ([b"PROXY UNKNOWN ".as_slice(), &[b'x'; 92], b"\r\n"].concat(), Fault::TooLong),
-        (v2(0x11, 0x11, &four()), Fault::Command),
-        (v2(0x22, 0x11, &four()), Fault::Command),
-        (v2(0x21, 0x12, &four()), Fault::Family),
-        (v2(0x21, 0x31, &[0; 216]), Fault::Family),
-        (v2(0x21, 0x11, &four()[..11]), Fault::Length),
-        (v2(0x21, 0x21, &four()), Fault::Length),
-        (v2(0x21, 0x11, &[four().as_slice(), &[0xea, 0]].concat()), Fault::Length),
-        (v2(0x21, 0x11, &[four().as_slice(), &[0xea, 0, 2, 1]].concat()), Fault::Length),
-        (long(HEADER_BYTES_MAX + 1), Fault::TooLong),
+    let headers: [(Vec<u8>, Flaw); 26] = [
+        ("GET / HTTP/1.1\r\n".into(), Flaw::Absent),
+        (vec![0x16, 0x03, 0x01], Flaw::Absent),
+        ("proxy TCP4 192.0.2.7 198.51.100.1 1 2\r\n".into(), Flaw::Absent),
+        ("\r\n\r\n\0\r\nQUIX".into(), Flaw::Absent),
+        (line(""), Flaw::Line),
+        (line("TCP4"), Flaw::Line),
+        (line("TCP4 192.0.2.7 198.51.100.1 1"), Flaw::Line),
+        (line("TCP4 192.0.2.7 198.51.100.1 1 2 3"), Flaw::Line),
+        (line("TCP4  192.0.2.7 198.51.100.1 1 2"), Flaw::Line),
+        (line("TCP4 192.0.2.07 198.51.100.1 1 2"), Flaw::Line),
+        (line("TCP4 2001:db8::7 2001:db8::1 1 2"), Flaw::Line),
+        (line("TCP6 192.0.2.7 198.51.100.1 1 2"), Flaw::Line),
+        (line("TCP4 192.0.2.7 198.51.100.1 01 2"), Flaw::Line),
+        (line("TCP4 192.0.2.7 198.51.100.1 +1 2"), Flaw::Line),
+        (line("TCP4 192.0.2.7 198.51.100.1 1 65536"), Flaw::Line),
+        (line("UDP4 192.0.2.7 198.51.100.1 1 2"), Flaw::Line),
+        ([b"PROXY UNKNOWN ".as_slice(), &[b'x'; 92], b"\r\n"].concat(), Flaw::TooLong),
+        (v2(0x11, 0x11, &four()), Flaw::Command),
+        (v2(0x22, 0x11, &four()), Flaw::Command),
+        (v2(0x21, 0x12, &four()), Flaw::Family),
+        (v2(0x21, 0x31, &[0; 216]), Flaw::Family),
+        (v2(0x21, 0x11, &four()[..11]), Flaw::Length),
+        (v2(0x21, 0x21, &four()), Flaw::Length),
+        (v2(0x21, 0x11, &[four().as_slice(), &[0xea, 0]].concat()), Flaw::Length),
+        (v2(0x21, 0x11, &[four().as_slice(), &[0xea, 0, 2, 1]].concat()), Flaw::Length),
+        (long(HEADER_BYTES_MAX + 1), Flaw::TooLong),
     ];
-    for (header, fault) in headers {
-        assert_eq!(parse(&header), Err(fault), "{}", header.escape_ascii());
+    for (header, flaw) in headers {
+        assert_eq!(parse(&header), Err(flaw), "{}", header.escape_ascii());
     }
 }
 
@@ -99,7 +99,7 @@ fn a_header_of_the_largest_size_is_read_and_its_length_is_believed_at_once() {
     assert_eq!(header.len(), HEADER_BYTES_MAX);
     assert!(matches!(parse(&header), Ok(Parsed::Whole { bytes: HEADER_BYTES_MAX, .. })));
     // Sixteen bytes are enough to know that what is to come is too much.
-    assert_eq!(parse(&[SIGNATURE.as_slice(), &[0x21, 0x11, 0xff, 0xff]].concat()), Err(Fault::TooLong));
+    assert_eq!(parse(&[SIGNATURE.as_slice(), &[0x21, 0x11, 0xff, 0xff]].concat()), Err(Flaw::TooLong));
 }
 
 /// Bytes that are a header in parts, so that the parser is led past its first steps.
