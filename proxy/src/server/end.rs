@@ -1,9 +1,13 @@
 //! How the process ends: who says so, and how requests and tunnels come to their end.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use karman_contract::event::EventKind;
 use karman_contract::name::AppId;
+use pingora_core::apps::HttpServerApp;
+use pingora_proxy::HttpProxy;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -13,9 +17,11 @@ use super::{StartError, failed};
 use crate::admin::Admin;
 use crate::admission::takes_per_second;
 use crate::edge::Edge;
+use crate::events::About;
 use crate::handover;
 use crate::listener::Acceptors;
 use crate::processes::previous::{Previous, Quit};
+use crate::proxy::Proxy;
 use crate::vitals::ClosedBy;
 
 /// The part of the time that tunnels are closed over; the rest is for their last bytes.
@@ -26,6 +32,15 @@ const GONE_RECHECK: Duration = Duration::from_millis(20);
 const LINGER: Duration = Duration::from_secs(10);
 /// The longest that a process which was taken over from takes to close its tunnels at their apps' pace.
 const QUIT_MAX: Duration = Duration::from_secs(600);
+
+/// How long, at the end, a client that was accepted may take to send its first request. It was not
+/// refused, so it is answered; a browser that connected in advance and says nothing is not waited for.
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the access log may take to write its last lines.
+const LOG_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a process that was taken over from waits, at its end, for the current one to hear its last
+/// numbers; it asks every 2 s.
+const PART_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Why the process ends.
 #[derive(Debug)]
@@ -65,8 +80,46 @@ fn handler(kind: SignalKind) -> Result<Signal, StartError> {
     signal(kind).map_err(failed("handle signals"))
 }
 
+/// Ends what was started: takes no more clients, lets those who are here finish, and closes the rest.
+pub(super) async fn end(
+    end: End,
+    edge: &Edge,
+    acceptors: Acceptors,
+    stop: &watch::Sender<bool>,
+    proxies: &[Arc<HttpProxy<Proxy>>],
+) {
+    edge.ending.store(true, Relaxed);
+    edge.events.tell(EventKind::EdgeDraining, About::default());
+    acceptors.pause().await;
+    drop(acceptors);
+    let _ = stop.send(true);
+    edge.farewell.send_replace(true);
+    if matches!(end, End::Stopped) {
+        let _ = timeout(FIRST_REQUEST_TIMEOUT, first_requests(edge)).await;
+        // From here on a connection that is idle is closed.
+        edge.closing.send_replace(true);
+    }
+    for http in proxies {
+        http.http_cleanup().await;
+    }
+    drain(edge, &end).await;
+    edge.events.tell(EventKind::EdgeStopped, About::default());
+    match end {
+        // A socket that nobody listens at says less than none.
+        End::Stopped => drop(std::fs::remove_file(&edge.settings.admin.socket)),
+        End::TakenOver(previous) => previous.part(PART_TIMEOUT).await,
+    }
+    edge.access_log.close(LOG_CLOSE_TIMEOUT);
+}
+
+async fn first_requests(edge: &Edge) {
+    while edge.counts.fresh.load(Relaxed) > 0 {
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// Lets requests finish and closes tunnels at a pace; returns when all are gone or the time is up.
-pub(super) async fn drain(edge: &Edge, end: &End) {
+async fn drain(edge: &Edge, end: &End) {
     let Ok(mut term) = signal(SignalKind::terminate()) else { return };
     let grace = edge.settings.limits.grace;
     let quit = match end {
