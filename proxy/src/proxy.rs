@@ -3,8 +3,10 @@
 mod admit;
 mod choose;
 mod dress;
+mod fail;
 mod gate;
 mod hear;
+mod peer;
 mod presence;
 mod receive;
 mod region;
@@ -21,18 +23,17 @@ use http::{StatusCode, Version};
 use karman_contract::code::Code;
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
-use pingora_core::protocols::http::ServerSession;
-use pingora_core::upstreams::peer::{H1UpgradePolicy, HttpPeer};
+use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
+use self::peer::first_byte_timeout;
 use crate::caller::Caller;
 use crate::clock;
-use crate::connection::{BODY_TOO_SLOW, Connection, Deadline, Ends, Fault};
+use crate::connection::{BODY_TOO_SLOW, Connection, Deadline, Ends};
 use crate::edge::Edge;
 use crate::exchange::Exchange;
-use crate::failure;
 use crate::headers;
 use crate::hearing::HEARD_BYTES;
 use crate::info::ANSWER_BYTES_MAX;
@@ -43,8 +44,6 @@ use crate::upstream::{ConnectFailure, is_reset};
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Interim answers that an app may send before the one that counts, be it to an upgrade.
 const INTERIM_ANSWERS_MAX: usize = 16;
-/// An instance that takes no bytes for this long is not working on the request.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The proxy: decides nothing by itself, calls the parts in order.
 #[derive(Clone, Debug)]
@@ -107,19 +106,7 @@ impl ProxyHttp for Proxy {
             Some(address) => address,
             None => self.choose(session, x).await?,
         };
-        let Some(app) = &x.app else { return Err(stop(x, Code::Internal)) };
-        let timeouts = &app.wire.timeouts;
-        let mut peer = HttpPeer::new(address, false, String::new());
-        let connect = Exchange::seconds(timeouts.connect_seconds);
-        peer.options.connection_timeout = Some(connect);
-        peer.options.total_connection_timeout = Some(connect);
-        // pingora knows one time for every read, and takes no other once the answer has begun. On HTTP/1.1 the wait for the first
-        // byte ends at a deadline of ours, in the client's connection; a stream of HTTP/2 has nothing that we could end.
-        peer.options.read_timeout = Some(Exchange::seconds(timeouts.idle_seconds).max(first_byte_timeout(x)));
-        peer.options.write_timeout = Some(WRITE_TIMEOUT);
-        // Sockets have a path of their own; here an app's 101 would be one that nobody asked for.
-        peer.options.http_upstream_request_policy.h1_upgrade = H1UpgradePolicy::Deny;
-        peer.options.idle_timeout = Some(self.edge.settings.limits.upstream_idle);
+        let peer = self.peer(address, x)?;
         x.connect_started = Some(Instant::now());
         Ok(Box::new(peer))
     }
@@ -253,36 +240,7 @@ impl ProxyHttp for Proxy {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, e: &Error, x: &mut Exchange) -> FailToProxy {
-        let too_late = !x.response_started && x.chosen.is_some() && deadline(session).is_some_and(Deadline::passed);
-        let fault = fault(session);
-        let fault = fault.or_else(|| hear::silence(session, e, x));
-        x.why = fault.map(|fault| fault.why).or(x.why);
-        let code = match x.code.or_else(|| fault.map(|fault| fault.code)) {
-            Some(code) => Some(code),
-            None if too_late => Some(Code::FirstByteTimeout),
-            None => failure::code_of(e, x.response_started),
-        };
-        if let Some(deadline) = deadline(session) {
-            deadline.clear();
-        }
-        let Some(code) = code else {
-            x.abandoned = true;
-            return FailToProxy { error_code: 0, can_reuse_downstream: false };
-        };
-        let answered = failure::answer(&self.edge, session, x, code).await.unwrap_or(false);
-        if !answered && session.req_header().version == Version::HTTP_11 {
-            // What was written of an answer may wait for more of it: its client gets that, and sees by its framing that it ends
-            // too early. An answer to HTTP/1.0 may have none.
-            let _ = tokio::time::timeout(DRAIN_TIMEOUT, session.as_mut().shutdown()).await;
-        }
-        if answered && !session.is_http2() && !session.as_mut().is_body_done() {
-            if fault.is_some() {
-                session.as_mut().shutdown().await;
-            }
-            // Closed with bytes unread, a connection is reset, and the answer may be lost with it. A stream ends alone.
-            let _ = tokio::time::timeout(DRAIN_TIMEOUT, session.as_mut().drain_request_body()).await;
-        }
-        FailToProxy { error_code: code.status(), can_reuse_downstream: answered && session.as_mut().is_body_done() }
+        self.fail(session, e, x).await
     }
 
     async fn logging(&self, session: &mut Session, _e: Option<&Error>, x: &mut Exchange) {
@@ -318,28 +276,8 @@ fn stop(x: &mut Exchange, code: Code) -> Box<Error> {
     Error::explain(ErrorType::HTTPStatus(code.status()), code.as_str())
 }
 
-/// How long the app may take to begin its answer. A SockJS poll begins when there is news, or a
-/// heartbeat: it may be silent for as long as an answer may be.
-fn first_byte_timeout(x: &Exchange) -> Duration {
-    let Some(app) = &x.app else { return Duration::MAX };
-    let timeouts = &app.wire.timeouts;
-    let first_byte = Exchange::seconds(timeouts.first_byte_seconds);
-    match x.caller {
-        Caller::SockJs => first_byte.max(Exchange::seconds(timeouts.idle_seconds)),
-        _ => first_byte,
-    }
-}
-
 fn ends(session: &Session) -> Option<&Ends> {
     Connection::ends_of(&session.downstream_session)
-}
-
-/// Why the connection failed, if it was not the client that ended it.
-fn fault(session: &Session) -> Option<Fault> {
-    match &*session.downstream_session {
-        ServerSession::H1(h1) => Connection::of(h1.stream())?.fault(),
-        _ => None,
-    }
 }
 
 fn deadline(session: &Session) -> Option<&Deadline> {

@@ -23,8 +23,9 @@ use pingora_proxy::Session;
 use tokio::time::timeout;
 
 use self::open::Open;
+use super::peer::first_byte_timeout;
 use super::presence::while_there;
-use super::{INTERIM_ANSWERS_MAX, Proxy, first_byte_timeout, stop};
+use super::{INTERIM_ANSWERS_MAX, Proxy, stop};
 use crate::connection::Connection;
 use crate::exchange::Exchange;
 use crate::failure::code_of;
