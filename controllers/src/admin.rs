@@ -22,6 +22,7 @@ use karman_contract::load::{Busiest, Load};
 use karman_contract::name::{AppId, CertificateId};
 use karman_contract::read::{At, Reason, parse_json};
 use karman_contract::status::{AppStatus, AppsPage, CertificateStatus, CertificatesPage, Confirm, ConfirmAnswer, Status};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::net::UnixStream;
@@ -127,8 +128,7 @@ impl Admin {
 
     /// Tells the proxy what it should have; the answer names what is not so.
     pub async fn confirm(&self, confirm: &Confirm) -> Result<Vec<DocumentName>, AdminError> {
-        let body = serde_json::to_vec(confirm).map_err(|error| AdminError::Strange(error.to_string()))?;
-        let answer = self.call(Method::POST, "/v1/confirm", body).await?;
+        let answer = self.call(Method::POST, "/v1/confirm", json(confirm)).await?;
         match answer.status() {
             StatusCode::OK | StatusCode::CONFLICT => Ok(read_json::<ConfirmAnswer>(&body_of(answer).await?)?.differs),
             _ => Err(refusal(answer).await),
@@ -137,14 +137,12 @@ impl Admin {
 
     /// Tells the edge with how many it shares what an instance takes.
     pub async fn share(&self, edges: Edges) -> Result<Edges, AdminError> {
-        let body = serde_json::to_vec(&edges).map_err(|error| AdminError::Strange(error.to_string()))?;
-        self.done(self.call(Method::PUT, "/v1/edges", body).await?).await
+        self.done(self.call(Method::PUT, "/v1/edges", json(&edges)).await?).await
     }
 
     /// Orders the edge to move its clients elsewhere; what is so then.
     pub async fn drain(&self, order: &DrainOrder) -> Result<Status, AdminError> {
-        let body = serde_json::to_vec(order).map_err(|error| AdminError::Strange(error.to_string()))?;
-        self.done(self.call(Method::PUT, "/v1/drain", body).await?).await
+        self.done(self.call(Method::PUT, "/v1/drain", json(order)).await?).await
     }
 
     /// Takes the order back.
@@ -238,6 +236,11 @@ async fn refusal(answer: Response<Incoming>) -> AdminError {
         },
         Err(error) => error,
     }
+}
+
+/// What is told to a proxy has names for keys, and cannot fail.
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
 }
 
 fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, AdminError> {

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::admin::Admin;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::publish;
 use crate::publish::report::Report;
 use crate::publish::target::{Label, Target};
@@ -104,6 +104,17 @@ impl Asked {
         }
     }
 
+    /// Why an edge does not do what was written, long after it should.
+    async fn late(&self, edge: &str) -> Failure {
+        match self.publishers().await.is_running() {
+            true => Failure::new(
+                Exit::NotNow,
+                format!("written to the store, but the edge {edge} does not do it yet: 'karman status' says why"),
+            ),
+            false => Failure::new(Exit::Unavailable, "written to the store, but no publisher runs: start 'karman publish'"),
+        }
+    }
+
     /// The report on the edge that is asked: the one of its name, for other machines have a socket of that path
     /// too; where no name is known the one of this socket, else the only one.
     pub async fn report(&self) -> Option<Report> {
@@ -141,6 +152,12 @@ pub fn print(text: &str) -> Result<(), Failure> {
 pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Failure::data(error.to_string()))?;
     print(&format!("{text}\n"))
+}
+
+/// The word that stands for a value in JSON.
+fn word(value: impl Serialize) -> String {
+    let json = serde_json::to_value(value).unwrap_or_default();
+    json.as_str().unwrap_or_default().to_owned()
 }
 
 /// How long ago that was, in one unit.

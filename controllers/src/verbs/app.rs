@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::table::table;
-use super::{Asked, print, print_json};
+use super::{Asked, print, print_json, word};
 use crate::admin::AdminError;
 use crate::failure::Failure;
 use crate::publish::report::{Mistake, Report};
@@ -75,8 +75,7 @@ fn shown(live: &AppStatus<Value>) -> String {
     for (id, status) in &live.instances {
         let instance = live.app.get("instances").and_then(|instances| instances.get(id.as_str())).unwrap_or(&nothing);
         let state = if instance.is_null() { "gone".to_owned() } else { text(instance, "state") };
-        let health = serde_json::to_value(status.health).unwrap_or_default();
-        let health = if status.drained { "drained".to_owned() } else { health.as_str().unwrap_or_default().to_owned() };
+        let health = if status.drained { "drained".to_owned() } else { word(status.health) };
         let (address, release) = (text(instance, "address"), text(instance, "release"));
         rows.push(row![id, address, release, state, health, status.in_flight, status.tunnels]);
     }

@@ -12,6 +12,7 @@ use karman_contract::answer::Refusal;
 use karman_contract::name::{AppId, InstanceId};
 use karman_contract::read::Value as Field;
 use serde::Serialize;
+use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use self::progress::Progress;
@@ -150,65 +151,64 @@ async fn write(order: &Order, app: &AppId, store: &dyn Store) -> Result<(), Fail
 
 /// Waits until every edge does as asked; with `wait`, until none holds anything of the instance.
 async fn wait(order: &Order, app: &AppId, edges: &Ways, asked: &Asked) -> Result<BTreeMap<String, Held>, Failure> {
+    let mut progress = Progress::new(!asked.json && order.wait);
+    let held = wait_showing(&mut progress, order, app, edges, asked).await;
+    progress.end();
+    held
+}
+
+async fn wait_showing(
+    progress: &mut Progress,
+    order: &Order,
+    app: &AppId,
+    edges: &Ways,
+    asked: &Asked,
+) -> Result<BTreeMap<String, Held>, Failure> {
     let start = Instant::now();
     let mut heard: BTreeMap<&String, Instant> = edges.keys().map(|name| (name, start)).collect();
-    let mut held = BTreeMap::new();
-    let mut progress = Progress::new(!asked.json && order.wait);
     loop {
-        let mut silent = Vec::new();
+        let (mut held, mut silent) = (BTreeMap::new(), Vec::new());
         for (name, way) in edges {
-            let answer = match way {
-                Ok(way) => ask(way, app, order).await,
-                Err(why) => Err(why.clone()),
-            };
-            match answer {
+            match ask(way, app, order).await {
                 Ok(now) => {
                     heard.insert(name, Instant::now());
                     held.insert(name.clone(), now);
                 }
                 // What was written reaches it all the same; only what it holds cannot be waited for.
-                Err(Silence::Elsewhere(_)) if !order.wait => drop(held.remove(name)),
-                Err(why) => {
-                    held.remove(name);
-                    let since = heard.get(name).map_or(Duration::ZERO, |heard| heard.elapsed());
-                    let (why, is_elsewhere) = match why {
-                        Silence::Trouble(why) => (why, false),
-                        Silence::Elsewhere(why) => (format!("it is not reachable from here: {why}"), true),
-                    };
-                    silent.push((name, why, since > SILENCE_MAX || is_elsewhere));
-                }
+                Err(Silence::Elsewhere(_)) if !order.wait => {}
+                Err(why) => silent.push((name, why)),
             }
         }
-        progress
-            .show(held.values().map(|held| held.tunnels + held.in_flight).sum(), silent.iter().map(|(name, ..)| name.as_str()));
+        let left = held.values().map(|held| held.tunnels + held.in_flight).sum();
+        progress.show(left, silent.iter().map(|(name, _)| name.as_str()));
         let done = |held: &Held| held.live && (held.drained || !order.wait);
         if silent.is_empty() && held.values().all(done) {
-            progress.end();
             return Ok(held);
         }
-        if let Some((name, why, _)) = silent.iter().find(|(.., given_up)| *given_up) {
-            progress.end();
-            let message = format!(
-                "written to the store, but the edge {name} does not answer, so what it holds is not known: {why}\n{GONE}"
-            );
-            return Err(Failure::new(Exit::Unavailable, message));
+        let is_given_up = |name: &String| heard.get(name).is_some_and(|heard| heard.elapsed() > SILENCE_MAX);
+        for (name, why) in silent {
+            match why {
+                Silence::Elsewhere(why) => return Err(unknown(name, &format!("it is not reachable from here: {why}"))),
+                Silence::Trouble(why) if is_given_up(name) => return Err(unknown(name, &why)),
+                Silence::Trouble(_) => {}
+            }
         }
         if let Some((name, _)) = held.iter().find(|(_, held)| !held.live).filter(|_| start.elapsed() > LIVE_WITHIN) {
-            progress.end();
-            return Err(match asked.publishers().await.is_running() {
-                true => Failure::new(
-                    Exit::NotNow,
-                    format!("written to the store, but the edge {name} does not do it yet: 'karman status' says why"),
-                ),
-                false => Failure::new(Exit::Unavailable, "written to the store, but no publisher runs: start 'karman publish'"),
-            });
+            return Err(asked.late(name).await);
         }
         sleep(ASK_EVERY).await;
     }
 }
 
-async fn ask(way: &Way, app: &AppId, order: &Order) -> Result<Held, Silence> {
-    let status = match within(way.admin().await?.app(app)).await? {
+fn unknown(edge: &str, why: &str) -> Failure {
+    let message =
+        format!("written to the store, but the edge {edge} does not answer, so what it holds is not known: {why}\n{GONE}");
+    Failure::new(Exit::Unavailable, message)
+}
+
+async fn ask(way: &Result<Way, Silence>, app: &AppId, order: &Order) -> Result<Held, Silence> {
+    let admin = way.as_ref().map_err(Clone::clone)?.admin().await?;
+    let status = match within(admin.app(app)).await? {
         Ok(status) => status,
         // It serves no such app: there is nothing to hold.
         Err(AdminError::Refused(Refusal::NotFound { .. })) => {
@@ -216,10 +216,9 @@ async fn ask(way: &Way, app: &AppId, order: &Order) -> Result<Held, Silence> {
         }
         Err(error) => return Err(Silence::Trouble(error.to_string())),
     };
-    let state = status.app.pointer(&format!("/instances/{}/state", order.instance)).and_then(serde_json::Value::as_str);
-    let live = (state == Some("draining")
-        || state.is_none() && status.app.pointer(&format!("/instances/{}", order.instance)).is_none())
-        != order.resume;
+    let instance = status.app.pointer(&format!("/instances/{}", order.instance));
+    let takes_clients = instance.is_some_and(|instance| instance.get("state").and_then(Value::as_str) != Some("draining"));
+    let live = takes_clients == order.resume;
     Ok(match status.instances.get(&order.instance) {
         Some(now) => Held { live, tunnels: now.tunnels, in_flight: now.in_flight, drained: now.drained },
         None => Held { live, tunnels: 0, in_flight: 0, drained: true },

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use karman_contract::event::Event;
 use tokio::time::{sleep, timeout};
 
-use super::Asked;
+use super::{Asked, word};
 use crate::admin::AdminError;
 use crate::failure::Failure;
 
@@ -97,7 +97,7 @@ async fn next(body: &mut Incoming, follow: bool) -> Option<bytes::Bytes> {
 }
 
 fn line(event: &Event) -> String {
-    let kind = serde_json::to_value(event.event).ok().and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default();
+    let kind = word(event.event);
     let at = event.at.strftime("%Y-%m-%dT%H:%M:%SZ");
     let mut line = format!("{:>6}  {at}  {kind:<20}", event.id);
     let about = [

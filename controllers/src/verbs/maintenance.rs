@@ -128,13 +128,7 @@ async fn wait_until_live(id: &AppId, maintenance: bool, asked: &Asked) -> Result
             return Err(Failure::new(Exit::Unavailable, message));
         }
         if let Some(name) = late.first().filter(|_| Instant::now() > deadline) {
-            return Err(match asked.publishers().await.is_running() {
-                true => Failure::new(
-                    Exit::NotNow,
-                    format!("written to the store, but the edge {name} does not do it yet: 'karman status' says why"),
-                ),
-                false => Failure::new(Exit::Unavailable, "written to the store, but no publisher runs: start 'karman publish'"),
-            });
+            return Err(asked.late(name).await);
         }
         sleep(ASK_EVERY).await;
     };

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::table::table;
 use super::ways::GONE;
-use super::{Asked, Published, Publishers, ago, print, print_json, span};
+use super::{Asked, Published, Publishers, ago, print, print_json, span, word};
 use crate::failure::Failure;
 use crate::publish::report::{EdgeReport, Mistake};
 use crate::row;
@@ -56,8 +56,7 @@ fn proxy_rows(status: &Status, now: Timestamp) -> Vec<Vec<String>> {
         rows.push(row![name, document_line(documents.get(&name), now)]);
     }
     for process in processes.iter().filter(|_| processes.len() > 1) {
-        let role = serde_json::to_value(process.role).ok().and_then(|role| role.as_str().map(str::to_owned)).unwrap_or_default();
-        rows.push(row!["process", format!("{} ({role}), {} tunnels", process.pid, process.tunnels)]);
+        rows.push(row!["process", format!("{} ({}), {} tunnels", process.pid, word(process.role), process.tunnels)]);
     }
     rows
 }
