@@ -55,6 +55,11 @@ fn proxy_rows(status: &Status, now: Timestamp) -> Vec<Vec<String>> {
     for name in [DocumentName::Apps, DocumentName::Pages] {
         rows.push(row![name, document_line(documents.get(&name), now)]);
     }
+    // An edge without HTTPS has none of these.
+    for name in [DocumentName::Certificates, DocumentName::Keys] {
+        let document = documents.get(&name).filter(|document| document.stamp.is_some());
+        rows.extend(document.map(|document| row![name, document_line(Some(document), now)]));
+    }
     for process in processes.iter().filter(|_| processes.len() > 1) {
         rows.push(row!["process", format!("{} ({}), {} tunnels", process.pid, word(process.role), process.tunnels)]);
     }

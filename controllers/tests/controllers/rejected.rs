@@ -142,6 +142,9 @@ fn certificates_that_a_store_may_have_lost_are_kept_until_a_word() {
     // What somebody else did to them is seen and repaired, although their document cannot be known whole.
     let confirmed = || edge.try_get("/v1/status").unwrap_or_default()["documents"]["certificates"]["confirmed_at"].is_string();
     wait_until("what the proxy has is confirmed", confirmed);
+    let status = edge.karman(&["status"]).stdout;
+    let line = status.lines().find(|line| line.starts_with("certificates ")).unwrap_or_default();
+    assert!(line.contains(", confirmed ") && status.lines().any(|line| line.starts_with("keys ")), "{status}");
     let (held_epoch, generation) = edge.stamp("certificates");
     assert_eq!(held_epoch, epoch, "it goes on by deltas");
     let foreign = json!({"epoch": epoch, "generation": generation + 1, "base": generation, "remove": ["d.test"]});
