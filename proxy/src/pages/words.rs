@@ -26,88 +26,129 @@ const NIGHT: &str = "night";
 const NOT_YOU: &str = "Nothing you did caused this.";
 
 pub(super) fn of(page: &PageInput<'_>) -> Words {
-    let name = page.app.unwrap_or("This app");
-    let say = |tone, headline: String, lines: Vec<String>| Words { headline, lines, tone, may_try_again: true };
-    let end = |headline: String, lines: Vec<String>| Words { headline, lines, tone: NIGHT, may_try_again: false };
-
     match page.code.shown_to_visitors() {
-        Code::AppDown if page.updating => {
-            let news = format!("A new release is taking over. {NOT_YOU}");
-            say(DAWN, format!("{name} is being updated"), vec![news, comes_back(page)])
-        }
-        Code::AppDown => say(DUSK, not_answering(name), vec![went_away(page), comes_back(page)]),
-        Code::ConnectRefused | Code::ConnectTimeout => say(DUSK, not_answering(name), vec![NOT_YOU.to_owned(), comes_back(page)]),
-        Code::HoldTimeout => {
-            let waited = format!("We waited for it, but it did not come back in time. {NOT_YOU}");
-            say(DUSK, not_answering(name), vec![waited, comes_back(page)])
-        }
-        Code::AppStarting | Code::AppAsleep => {
-            say(DAWN, format!("{name} is waking up"), vec![wakes(page), brings_back(page, "is awake")])
-        }
-        Code::QueueFull | Code::QueueTimeout | Code::OverLimit | Code::Overloaded => {
-            let crowd = "More visitors want in than it can take right now.".to_owned();
-            say(DAY, format!("{name} is very busy"), vec![crowd, tries_again(page)])
-        }
-        Code::AppMaintenance => {
-            let lines = opens(page).into_iter().chain(page.refresh_seconds.map(|_| brings_back(page, "opens again")));
-            say(DAWN, format!("{name} is closed for maintenance"), lines.collect())
-        }
-        Code::AppStopped | Code::AppSuspended => end(format!("{name} is not available"), Vec::new()),
-        Code::UnknownHost => end("There is no app at this address".to_owned(), nobody_here(page)),
-        Code::FirstByteTimeout => {
-            let slow = format!("It is running, but gave no answer in time. {NOT_YOU}");
-            say(DUSK, format!("{name} took too long to answer"), vec![slow, comes_back(page)])
-        }
-        Code::InstanceReset | Code::InstanceGarbage | Code::IdleTimeout => {
-            let broke = format!("It broke off before its answer was complete. {NOT_YOU}");
-            say(DUSK, format!("{name} could not finish its answer"), vec![broke, comes_back(page)])
-        }
-        Code::Draining => {
-            let news = format!("The server that you reached is about to restart, another one takes over. {NOT_YOU}");
-            say(DAWN, "One moment, please".to_owned(), vec![news, comes_back(page)])
-        }
-        Code::Internal => {
-            let ours =
-                "It is not your fault. With the line below, those who run this server can find out what it was.".to_owned();
-            say(DUSK, "Something went wrong on our side".to_owned(), vec![ours])
-        }
-        Code::RequestTimeout => {
-            let slow = "The connection may be slow, or it was interrupted.".to_owned();
-            say(DUSK, "Your request took too long to arrive".to_owned(), vec![slow])
-        }
-        Code::Misdirected => {
-            let other =
-                "Your browser used a connection that was opened for another address. Trying again opens a new one.".to_owned();
-            say(DAWN, "This connection leads elsewhere".to_owned(), vec![other])
-        }
-        Code::Blocked => {
-            let mistake = "If you think that this is a mistake, send the line below to whoever runs it.".to_owned();
-            end(format!("{name} takes no visitors from your network"), vec![mistake])
-        }
-        Code::BodyTooLarge => {
-            end("This is too large to send".to_owned(), vec![format!("{name} does not take in as much at once.")])
-        }
-        Code::UriTooLong => {
-            let link = "The link may be broken. The start page of the site is a good place to go on.".to_owned();
-            end("This address is too long".to_owned(), vec![link])
-        }
-        Code::HeadersTooLarge => {
-            let cookies = "Most often it is the cookies of this site: removing them helps.".to_owned();
-            say(NIGHT, "Your browser sent more than fits".to_owned(), vec![cookies])
-        }
-        Code::MethodNotAllowed => {
-            let kind = "What was sent is of a kind that is not taken in here.".to_owned();
-            end("This cannot be done here".to_owned(), vec![kind])
-        }
-        Code::BadRequest => {
-            let again = "What arrived is not a request that a browser would send. Opening the page anew often helps.".to_owned();
-            say(NIGHT, "This request could not be understood".to_owned(), vec![again])
-        }
+        Code::AppDown if page.updating => being_updated(page),
+        Code::AppDown => not_answering(page, went_away(page)),
+        Code::ConnectRefused | Code::ConnectTimeout => not_answering(page, NOT_YOU.to_owned()),
+        Code::HoldTimeout => not_answering(page, after("We waited for it, but it did not come back in time.")),
+        Code::AppStarting | Code::AppAsleep => waking_up(page),
+        Code::QueueFull | Code::QueueTimeout | Code::OverLimit | Code::Overloaded => very_busy(page),
+        Code::AppMaintenance => closed(page),
+        Code::AppStopped | Code::AppSuspended => end(format!("{} is not available", name(page)), Vec::new()),
+        Code::UnknownHost => end("There is no app at this address", nobody_here(page)),
+        Code::FirstByteTimeout => too_slow(page),
+        Code::InstanceReset | Code::InstanceGarbage | Code::IdleTimeout => broke_off(page),
+        Code::Draining => restarting(page),
+        Code::Internal => trouble_of_ours(),
+        Code::RequestTimeout => arrived_too_late(),
+        Code::Misdirected => leads_elsewhere(),
+        Code::Blocked => not_from_there(page),
+        Code::BodyTooLarge => too_large(page),
+        Code::UriTooLong => address_too_long(),
+        Code::HeadersTooLarge => too_many_cookies(),
+        Code::MethodNotAllowed => not_done_here(),
+        Code::BadRequest => not_understood(),
     }
 }
 
-fn not_answering(name: &str) -> String {
-    format!("{name} isn't answering right now")
+fn name<'p>(page: &PageInput<'p>) -> &'p str {
+    page.app.unwrap_or("This app")
+}
+
+/// Asking again may lead to something else.
+fn say(tone: &'static str, headline: impl Into<String>, lines: Vec<String>) -> Words {
+    Words { headline: headline.into(), lines, tone, may_try_again: true }
+}
+
+/// It leads to the same again.
+fn end(headline: impl Into<String>, lines: Vec<String>) -> Words {
+    Words { headline: headline.into(), lines, tone: NIGHT, may_try_again: false }
+}
+
+fn after(what_happened: &str) -> String {
+    format!("{what_happened} {NOT_YOU}")
+}
+
+fn being_updated(page: &PageInput<'_>) -> Words {
+    let news = after("A new release is taking over.");
+    say(DAWN, format!("{} is being updated", name(page)), vec![news, comes_back(page)])
+}
+
+fn not_answering(page: &PageInput<'_>, what_happened: String) -> Words {
+    say(DUSK, format!("{} isn't answering right now", name(page)), vec![what_happened, comes_back(page)])
+}
+
+fn waking_up(page: &PageInput<'_>) -> Words {
+    say(DAWN, format!("{} is waking up", name(page)), vec![wakes(page), brings_back(page, "is awake")])
+}
+
+fn very_busy(page: &PageInput<'_>) -> Words {
+    let crowd = "More visitors want in than it can take right now.".to_owned();
+    say(DAY, format!("{} is very busy", name(page)), vec![crowd, tries_again(page)])
+}
+
+fn closed(page: &PageInput<'_>) -> Words {
+    let lines = opens(page).into_iter().chain(page.refresh_seconds.map(|_| brings_back(page, "opens again")));
+    say(DAWN, format!("{} is closed for maintenance", name(page)), lines.collect())
+}
+
+fn too_slow(page: &PageInput<'_>) -> Words {
+    let slow = after("It is running, but gave no answer in time.");
+    say(DUSK, format!("{} took too long to answer", name(page)), vec![slow, comes_back(page)])
+}
+
+fn broke_off(page: &PageInput<'_>) -> Words {
+    let broke = after("It broke off before its answer was complete.");
+    say(DUSK, format!("{} could not finish its answer", name(page)), vec![broke, comes_back(page)])
+}
+
+fn restarting(page: &PageInput<'_>) -> Words {
+    let news = after("The server that you reached is about to restart, another one takes over.");
+    say(DAWN, "One moment, please", vec![news, comes_back(page)])
+}
+
+fn trouble_of_ours() -> Words {
+    let ours = "It is not your fault. With the line below, those who run this server can find out what it was.".to_owned();
+    say(DUSK, "Something went wrong on our side", vec![ours])
+}
+
+fn arrived_too_late() -> Words {
+    let slow = "The connection may be slow, or it was interrupted.".to_owned();
+    say(DUSK, "Your request took too long to arrive", vec![slow])
+}
+
+fn leads_elsewhere() -> Words {
+    let other = "Your browser used a connection that was opened for another address. Trying again opens a new one.".to_owned();
+    say(DAWN, "This connection leads elsewhere", vec![other])
+}
+
+fn not_from_there(page: &PageInput<'_>) -> Words {
+    let mistake = "If you think that this is a mistake, send the line below to whoever runs it.".to_owned();
+    end(format!("{} takes no visitors from your network", name(page)), vec![mistake])
+}
+
+fn too_large(page: &PageInput<'_>) -> Words {
+    end("This is too large to send", vec![format!("{} does not take in as much at once.", name(page))])
+}
+
+fn address_too_long() -> Words {
+    let link = "The link may be broken. The start page of the site is a good place to go on.".to_owned();
+    end("This address is too long", vec![link])
+}
+
+fn too_many_cookies() -> Words {
+    let cookies = "Most often it is the cookies of this site: removing them helps.".to_owned();
+    say(NIGHT, "Your browser sent more than fits", vec![cookies])
+}
+
+fn not_done_here() -> Words {
+    let kind = "What was sent is of a kind that is not taken in here.".to_owned();
+    end("This cannot be done here", vec![kind])
+}
+
+fn not_understood() -> Words {
+    let again = "What arrived is not a request that a browser would send. Opening the page anew often helps.".to_owned();
+    say(NIGHT, "This request could not be understood", vec![again])
 }
 
 fn went_away(page: &PageInput<'_>) -> String {
