@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use karman_contract::status::Status;
 use serde::Serialize;
 
-use crate::admin::Admin;
+use crate::admin::{Admin, AdminError};
 use crate::failure::{Exit, Failure};
 use crate::publish;
 use crate::publish::report::Report;
@@ -73,6 +74,15 @@ impl Asked {
 
     pub async fn store(&self) -> Result<Arc<dyn Store>, Failure> {
         self.place.open().await
+    }
+
+    async fn status(&self) -> Result<Status, Failure> {
+        self.heard(self.admin.status().await)
+    }
+
+    /// What the proxy answered, or why it did not, for people.
+    fn heard<T>(&self, answer: Result<T, AdminError>) -> Result<T, Failure> {
+        answer.map_err(|error| error.failure(self.admin.socket()))
     }
 
     /// What the publishers say; a proxy can be asked where no store is at hand.
@@ -150,8 +160,13 @@ pub fn print(text: &str) -> Result<(), Failure> {
 }
 
 pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    print(&json(value)?)
+}
+
+/// As people read it, and as verbs write it into the store.
+fn json(value: &impl Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Failure::data(error.to_string()))?;
-    print(&format!("{text}\n"))
+    Ok(text + "\n")
 }
 
 /// The word that stands for a value in JSON.

@@ -27,13 +27,12 @@ pub async fn run(id: &AppId, asked: &Asked) -> Result<(), Failure> {
     let mistakes = mistakes(id, report.as_ref());
     let refused = report.as_ref().and_then(|report| report.refused.get(id)).map(Vec::as_slice).unwrap_or_default();
     let live = match asked.admin.app(id).await {
-        Ok(live) => live,
         Err(AdminError::Refused(Refusal::NotFound { .. })) => {
             let mut message = format!("the proxy serves no app '{id}'");
             mistakes.iter().for_each(|mistake| message.push_str(&format!("\n{}", mistake.text)));
             return Err(Failure::data(message));
         }
-        Err(error) => return Err(error.failure(asked.admin.socket())),
+        answer => asked.heard(answer)?,
     };
     if asked.json {
         return print_json(&Answer { live, mistakes, refused });

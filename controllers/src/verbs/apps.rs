@@ -21,8 +21,7 @@ struct Answer {
 }
 
 pub async fn run(asked: &Asked) -> Result<(), Failure> {
-    let answer = asked.admin.apps().await.map_err(|error| error.failure(asked.admin.socket()));
-    let (stamp, apps) = answer?;
+    let (stamp, apps) = asked.heard(asked.admin.apps().await)?;
     if asked.json {
         return print_json(&Answer { stamp, apps });
     }

@@ -6,7 +6,7 @@ use karman_contract::name::AppId;
 use serde::Serialize;
 
 use super::table::table;
-use super::{Asked, print, print_json, span};
+use super::{Asked, json, print, print_json, span};
 use crate::failure::Failure;
 use crate::row;
 use crate::store::{Author, Expect, Found, Key, Kind, Transaction};
@@ -41,8 +41,7 @@ pub async fn block(net: IpNet, app: Option<AppId>, until: Option<Timestamp>, why
     let author = Author::person(Some(why));
     let block = Block { net, app, until, by: Some(author.by.clone()), why: author.why.clone() };
     let key = key(&net, block.app.as_ref());
-    let text = serde_json::to_string_pretty(&block).map_err(|error| Failure::data(error.to_string()))?;
-    store.commit(&Transaction::new(author).put(key, Expect::Anything, text + "\n")).await?;
+    store.commit(&Transaction::new(author).put(key, Expect::Anything, json(&block)?)).await?;
     if asked.json {
         return print_json(&block);
     }

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 
 use self::progress::Progress;
 use super::ways::{GONE, Silence, Way, Ways, ways, within};
-use super::{Asked, LIVE_WITHIN, print, print_json};
+use super::{Asked, LIVE_WITHIN, json, print, print_json};
 use crate::admin::AdminError;
 use crate::failure::{Exit, Failure};
 use crate::layer::field;
@@ -143,9 +143,8 @@ async fn write(order: &Order, app: &AppId, store: &dyn Store) -> Result<(), Fail
         .iter()
         .map(|(id, word)| (id, Written { by: word.by.as_deref().unwrap_or("a person"), why: word.why.as_deref() }))
         .collect();
-    let text = serde_json::to_string_pretty(&written).map_err(|error| Failure::data(error.to_string()))? + "\n";
     let change = Transaction::new(author);
-    let change = if draining.is_empty() { change.remove(key, expect) } else { change.put(key, expect, text) };
+    let change = if draining.is_empty() { change.remove(key, expect) } else { change.put(key, expect, json(&written)?) };
     Ok(store.commit(&change).await?)
 }
 

@@ -13,26 +13,25 @@ use crate::row;
 /// says so to DNS too.
 pub async fn drain(order: DrainOrder, region: Option<&str>, asked: &Asked) -> Result<(), Failure> {
     check_region(region, asked).await?;
-    let status = asked.admin.drain(&order).await.map_err(|error| error.failure(asked.admin.socket()))?;
+    let status = asked.heard(asked.admin.drain(&order).await)?;
     show(&status, asked)
 }
 
 /// Lets clients come as before.
 pub async fn resume(region: Option<&str>, asked: &Asked) -> Result<(), Failure> {
     check_region(region, asked).await?;
-    let status = asked.admin.stay().await.map_err(|error| error.failure(asked.admin.socket()))?;
+    let status = asked.heard(asked.admin.stay().await)?;
     show(&status, asked)
 }
 
 pub async fn status(asked: &Asked) -> Result<(), Failure> {
-    let status = asked.admin.status().await.map_err(|error| error.failure(asked.admin.socket()))?;
-    show(&status, asked)
+    show(&asked.status().await?, asked)
 }
 
 /// A word for one region that reaches an edge of another is a mistake, and a costly one.
 async fn check_region(region: Option<&str>, asked: &Asked) -> Result<(), Failure> {
     let Some(region) = region else { return Ok(()) };
-    let status = asked.admin.status().await.map_err(|error| error.failure(asked.admin.socket()))?;
+    let status = asked.status().await?;
     if status.edge.region == region {
         return Ok(());
     }

@@ -34,7 +34,7 @@ pub async fn run(follow: bool, since: Option<u64>, asked: &Asked) -> Result<(), 
         match reader.read(asked).await {
             Ok(Ended::Enough) => return Ok(()),
             Ok(Ended::Lost) => eprintln!("karman: the proxy went away; waiting for it"),
-            Err(error) if reader.started_at.is_none() => return Err(error.failure(asked.admin.socket())),
+            Err(error) if reader.started_at.is_none() => return asked.heard(Err(error)),
             // It is not back yet.
             Err(_) => {}
         }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::ways::{GONE, Silence, Way, ways, within};
-use super::{Asked, LIVE_WITHIN, print, print_json};
+use super::{Asked, LIVE_WITHIN, json, print, print_json};
 use crate::admin::AdminError;
 use crate::failure::{Exit, Failure};
 use crate::layer::{field, place_of};
@@ -52,8 +52,8 @@ pub async fn on(id: &AppId, until: Option<Timestamp>, why: Option<String>, asked
     let expect = state_that_may_change(id, store.as_ref()).await?;
     let author = Author::person(why);
     let written = Written { state: AppState::Maintenance, by: &author.by, why: author.why.as_deref(), until };
-    let text = serde_json::to_string_pretty(&written).map_err(|error| Failure::data(error.to_string()))? + "\n";
-    store.commit(&Transaction::new(author.clone()).put(Key::of(Kind::State, id), expect, text)).await?;
+    let change = Transaction::new(author.clone()).put(Key::of(Kind::State, id), expect, json(&written)?);
+    store.commit(&change).await?;
     wait_until_live(id, true, asked).await
 }
 

@@ -26,7 +26,7 @@ pub async fn run(asked: &Asked) -> Result<(), Failure> {
     let publishers = asked.publishers().await;
     let edges = edges(asked).await;
     // What is known of the publisher is shown even if no proxy answers.
-    let proxy = asked.admin.status().await.map_err(|error| error.failure(asked.admin.socket()));
+    let proxy = asked.status().await;
     if asked.json {
         print_json(&Answer { proxy: proxy.as_ref().ok(), edges: &edges, publishers: &publishers })?;
     } else {

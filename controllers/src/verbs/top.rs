@@ -57,13 +57,12 @@ pub async fn run(order: Order, asked: &Asked) -> Result<(), Failure> {
 }
 
 async fn look(order: &Order, asked: &Asked) -> Result<(), Failure> {
-    let status = asked.admin.status().await.map_err(|error| error.failure(asked.admin.socket()))?;
+    let status = asked.status().await?;
     let mut screen = (stdout().is_terminal() && !order.once && !asked.json).then(Screen::open).transpose()?;
     let Some(screen) = &mut screen else {
         for _ in 0..if order.once { 1 } else { LOOKS } {
             let load = load(order.rows.unwrap_or(Load::APPS), order, asked, &status).await?;
-            let load = load.map_err(|error| error.failure(asked.admin.socket()))?;
-            print(&said(&load, order.by, &status.edge, asked.json))?;
+            print(&said(&asked.heard(load)?, order.by, &status.edge, asked.json))?;
         }
         return Ok(());
     };
