@@ -12,13 +12,14 @@ use crate::clock;
 
 /// Looks end at such steps of the clock, those of many clients together: to wake a thread costs more than to look. Whoever
 /// is not slow waits behind all that fall into the same step, so it is a short one.
-const STEP_MILLIS: u64 = 10;
+const STEP_MILLIS: u64 = 5;
 /// What the looks of one step may cost together, in microseconds: a tenth of a thread.
-const STEP_COST: u32 = 1_000;
-/// A look is put off by no more steps than this, 2 s, however many slow clients there are.
-const STEPS: u64 = 200;
+const STEP_COST: u32 = 500;
+/// A look is put off by no more steps than this, 5 s, however many slow clients there are.
+const STEPS: u64 = 1_000;
 
-/// What a look may lead to. The costs are those of one core of a server of 2025, roughly.
+/// What a look may lead to. The costs are those of one core of a server of 2025, roughly, and of all that a look sets
+/// going there: an app that is handed something works on it beside the thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
     /// More of what nobody can use yet: it is no request, or no whole chunk.
@@ -42,8 +43,8 @@ impl Look {
     fn cost(self) -> u32 {
         match self {
             Self::Unusable => 5,
-            Self::Piece => 50,
-            Self::Request => 200,
+            Self::Piece => 100,
+            Self::Request => 500,
         }
     }
 }
