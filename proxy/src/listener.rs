@@ -82,7 +82,7 @@ struct Front {
 #[derive(Debug)]
 struct Accepted {
     stream: StdStream,
-    ends: proxy_protocol::Ends,
+    endpoints: proxy_protocol::Endpoints,
     fresh: Fresh,
     is_https: bool,
 }
@@ -140,10 +140,10 @@ async fn accept(door: Door, front: Arc<Front>, mut go_on: watch::Receiver<bool>)
         // them have their own.
         let mut accepted = accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer)));
         while let Ok((stream, client)) = accepted {
-            let ends = proxy_protocol::Ends { client, local };
+            let endpoints = proxy_protocol::Endpoints { client, local };
             // Counted from here on: a stop waits for its first request.
             let fresh = Fresh::new(&front.edge.counts.fresh);
-            front.admit(Accepted { stream, ends, fresh, is_https: door.is_https }, &mut go_on).await;
+            front.admit(Accepted { stream, endpoints, fresh, is_https: door.is_https }, &mut go_on).await;
             consume_budget().await;
             accepted = if *go_on.borrow() { door.same.accept() } else { Err(io::ErrorKind::WouldBlock.into()) };
         }
@@ -199,7 +199,11 @@ async fn take(mut arrivals: UnboundedReceiver<Arrival>, server: Arc<Server>) {
 }
 
 /// Who a connection is from: the socket's peer, or whom the PROXY header names where the settings expect one.
-async fn introduce(stream: TcpStream, socket: proxy_protocol::Ends, edge: &Edge) -> Option<(TcpStream, proxy_protocol::Ends)> {
+async fn introduce(
+    stream: TcpStream,
+    socket: proxy_protocol::Endpoints,
+    edge: &Edge,
+) -> Option<(TcpStream, proxy_protocol::Endpoints)> {
     let Some(expected) = &edge.settings.listen.proxy_protocol else { return Some((stream, socket)) };
     // In a box: its buffer is not kept for the life of the connection.
     let received = Box::pin(proxy_protocol::receive(stream, socket, expected)).await;
@@ -207,7 +211,12 @@ async fn introduce(stream: TcpStream, socket: proxy_protocol::Ends, edge: &Edge)
 }
 
 /// What is read from and written to: the socket as it is, or in TLS once hands are shaken.
-async fn open(stream: TcpStream, is_https: bool, ends: proxy_protocol::Ends, edge: &Edge) -> Option<(Socket, Option<Secured>)> {
+async fn open(
+    stream: TcpStream,
+    is_https: bool,
+    endpoints: proxy_protocol::Endpoints,
+    edge: &Edge,
+) -> Option<(Socket, Option<Secured>)> {
     // Small frames must not wait for an acknowledgement; a socket that refuses the option still works.
     let _ = stream.set_nodelay(true);
     let stream = Tcp::Watched(stream);
@@ -215,7 +224,7 @@ async fn open(stream: TcpStream, is_https: bool, ends: proxy_protocol::Ends, edg
         return Some((Socket::Plain(stream), None));
     }
     // Boxed: a handshake needs much for a moment, a connection lives long.
-    let (stream, secured) = Box::pin(edge.tls.accept(edge, stream, ends.client, ends.local)).await?;
+    let (stream, secured) = Box::pin(edge.tls.accept(edge, stream, endpoints.client, endpoints.local)).await?;
     Some((Socket::Tls(Box::new(stream)), Some(secured)))
 }
 
@@ -244,13 +253,13 @@ struct Server {
 impl Server {
     /// Serves the requests of one connection, until it ends or becomes a tunnel.
     async fn serve(&self, Arrival { accepted, slot }: Arrival) {
-        let Accepted { stream, ends, fresh, is_https } = accepted;
+        let Accepted { stream, endpoints, fresh, is_https } = accepted;
         let Self { http, edge, stop } = self;
         let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) else { return };
-        let Some((stream, ends)) = introduce(stream, ends, edge).await else { return };
-        let Some(socket) = open(stream, is_https, ends, edge).await else { return };
+        let Some((stream, endpoints)) = introduce(stream, endpoints, edge).await else { return };
+        let Some(socket) = open(stream, is_https, endpoints, edge).await else { return };
         let slowest = edge.settings.limits.slowest();
-        let mut connection = Box::new(Connection::of_client(socket, (ends.client, ends.local), slot, fresh, slowest));
+        let mut connection = Box::new(Connection::of_client(socket, (endpoints.client, endpoints.local), slot, fresh, slowest));
         if connection.ends().is_http2() {
             // In a box: other connections keep no room for it.
             return Box::pin(http2::serve(connection, http, edge, stop)).await;

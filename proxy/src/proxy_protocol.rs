@@ -26,7 +26,7 @@ const TLV_FIXED_BYTES: usize = 3;
 
 /// The two ends of a connection, as whoever sent the header saw them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ends {
+pub struct Endpoints {
     pub client: SocketAddr,
     /// Where the client connected to.
     pub local: SocketAddr,
@@ -41,7 +41,7 @@ pub enum Parsed {
     Whole {
         bytes: usize,
         /// `None`: the balancer speaks for itself (LOCAL) or does not know; the socket's own ends count.
-        ends: Option<Ends>,
+        endpoints: Option<Endpoints>,
     },
 }
 
@@ -110,9 +110,9 @@ fn binary(bytes: &[u8]) -> Result<Parsed, Flaw> {
     let Some(rest) = bytes.get(FIXED_BYTES..whole) else { return Ok(Parsed::Partial) };
     if local {
         // Family and addresses of LOCAL mean nothing (section 2.2).
-        return Ok(Parsed::Whole { bytes: whole, ends: None });
+        return Ok(Parsed::Whole { bytes: whole, endpoints: None });
     }
-    let (ends, tlvs) = match family {
+    let (endpoints, tlvs) = match family {
         // UNSPEC over UNSPEC: the sender does not know, and what follows is not looked at.
         0x00 => (None, &[][..]),
         0x11 => addresses::<4>(rest, |ip| Ipv4Addr::from(ip).into())?,
@@ -120,17 +120,17 @@ fn binary(bytes: &[u8]) -> Result<Parsed, Flaw> {
         _ => return Err(Flaw::Family),
     };
     skip_tlvs(tlvs)?;
-    Ok(Parsed::Whole { bytes: whole, ends })
+    Ok(Parsed::Whole { bytes: whole, endpoints })
 }
 
 /// Both addresses, then both ports, and what follows them.
-fn addresses<const N: usize>(rest: &[u8], ip: fn([u8; N]) -> IpAddr) -> Result<(Option<Ends>, &[u8]), Flaw> {
+fn addresses<const N: usize>(rest: &[u8], ip: fn([u8; N]) -> IpAddr) -> Result<(Option<Endpoints>, &[u8]), Flaw> {
     let (source, rest) = rest.split_first_chunk::<N>().ok_or(Flaw::Length)?;
     let (target, rest) = rest.split_first_chunk::<N>().ok_or(Flaw::Length)?;
     let (source_port, rest) = rest.split_first_chunk::<2>().ok_or(Flaw::Length)?;
     let (target_port, rest) = rest.split_first_chunk::<2>().ok_or(Flaw::Length)?;
     let end = |address: &[u8; N], port: &[u8; 2]| SocketAddr::new(ip(*address), u16::from_be_bytes(*port));
-    Ok((Some(Ends { client: end(source, source_port), local: end(target, target_port) }), rest))
+    Ok((Some(Endpoints { client: end(source, source_port), local: end(target, target_port) }), rest))
 }
 
 /// None of them is needed here; each has to end where the header says.

@@ -10,7 +10,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{Ends, Flaw, HEADER_BYTES_MAX, Parsed, parse};
+use super::{Endpoints, Flaw, HEADER_BYTES_MAX, Parsed, parse};
 use crate::clock;
 use crate::settings::ProxyProtocol;
 
@@ -32,13 +32,17 @@ pub enum Refused {
 
 /// Reads the header that every connection of a listener with [`ProxyProtocol`] starts with: who its
 /// client is. Refused, the connection is reset: no answer, and nothing that a scanner could learn.
-pub async fn receive(mut stream: TcpStream, socket: Ends, settings: &ProxyProtocol) -> Result<(TcpStream, Ends), Refused> {
+pub async fn receive(
+    mut stream: TcpStream,
+    socket: Endpoints,
+    settings: &ProxyProtocol,
+) -> Result<(TcpStream, Endpoints), Refused> {
     let received = match settings.believes(socket.client) {
         true => timeout(HEADER_TIME_MAX, read(&mut stream)).await.unwrap_or(Err(Refused::Slow)),
         false => Err(Refused::Stranger),
     };
     match received {
-        Ok(ends) => Ok((stream, ends.unwrap_or(socket))),
+        Ok(endpoints) => Ok((stream, endpoints.unwrap_or(socket))),
         Err(refused) => {
             // A socket that does not know the option ends with a FIN instead.
             let _ = rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
@@ -55,7 +59,7 @@ impl ProxyProtocol {
     }
 }
 
-async fn read(stream: &mut TcpStream) -> Result<Option<Ends>, Refused> {
+async fn read(stream: &mut TcpStream) -> Result<Option<Endpoints>, Refused> {
     let mut header = [0; HEADER_BYTES_MAX];
     let mut taken = 0;
     loop {
@@ -65,15 +69,15 @@ async fn read(stream: &mut TcpStream) -> Result<Option<Ends>, Refused> {
             Ok(0) | Err(_) => return Err(Refused::Gone),
             Ok(seen) => taken + seen,
         };
-        let (bytes, ends) = match parse(header.get(..seen).unwrap_or_default()) {
-            Ok(Parsed::Whole { bytes, ends }) => (bytes, Some(ends)),
+        let (bytes, endpoints) = match parse(header.get(..seen).unwrap_or_default()) {
+            Ok(Parsed::Whole { bytes, endpoints }) => (bytes, Some(endpoints)),
             Ok(Parsed::Partial) => (seen, None),
             Err(flaw) => return Err(Refused::Flaw(flaw)),
         };
         let space = header.get_mut(taken..bytes).unwrap_or_default();
         stream.read_exact(space).await.map_err(|_: io::Error| Refused::Gone)?;
-        if let Some(ends) = ends {
-            return Ok(ends);
+        if let Some(endpoints) = endpoints {
+            return Ok(endpoints);
         }
         taken = bytes;
     }

@@ -12,8 +12,8 @@ fn v2(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
     [SIGNATURE.as_slice(), &[command, family], &length, rest].concat()
 }
 
-fn ends(client: &str, local: &str) -> Option<Ends> {
-    Some(Ends { client: client.parse().unwrap(), local: local.parse().unwrap() })
+fn endpoints(client: &str, local: &str) -> Option<Endpoints> {
+    Some(Endpoints { client: client.parse().unwrap(), local: local.parse().unwrap() })
 }
 
 fn four() -> Vec<u8> {
@@ -27,14 +27,14 @@ fn six() -> Vec<u8> {
 
 #[test]
 fn whole_headers_say_who_the_client_is() {
-    let of_four = ends("192.0.2.7:56324", "198.51.100.1:443");
-    let of_six = ends("[2001:db8::7]:56324", "[2001:db8::1]:443");
+    let of_four = endpoints("192.0.2.7:56324", "198.51.100.1:443");
+    let of_six = endpoints("[2001:db8::7]:56324", "[2001:db8::1]:443");
     // A TLV of AWS (0xea) and one that nobody knows, which is empty.
     let tlvs = [0xea, 0, 4, 1, b'v', b'p', b'c', 0xee, 0, 0];
-    let headers: [(Vec<u8>, Option<Ends>); 11] = [
+    let headers: [(Vec<u8>, Option<Endpoints>); 11] = [
         (V1.into(), of_four),
         ("PROXY TCP6 2001:db8::7 2001:db8::1 56324 443\r\n".into(), of_six),
-        ("PROXY TCP4 0.0.0.0 255.255.255.255 0 65535\r\n".into(), ends("0.0.0.0:0", "255.255.255.255:65535")),
+        ("PROXY TCP4 0.0.0.0 255.255.255.255 0 65535\r\n".into(), endpoints("0.0.0.0:0", "255.255.255.255:65535")),
         ("PROXY UNKNOWN\r\n".into(), None),
         ("PROXY UNKNOWN ffff::1 whatever 1 x\r\n".into(), None),
         (v2(0x21, 0x11, &four()), of_four),
@@ -44,8 +44,8 @@ fn whole_headers_say_who_the_client_is() {
         (v2(0x20, 0x11, &[1, 2, 3]), None),
         (v2(0x21, 0x00, &[9; 20]), None),
     ];
-    for (header, ends) in headers {
-        let whole = Parsed::Whole { bytes: header.len(), ends };
+    for (header, endpoints) in headers {
+        let whole = Parsed::Whole { bytes: header.len(), endpoints };
         assert_eq!(parse(&header), Ok(whole), "{}", header.escape_ascii());
         assert_eq!(parse(&[header.as_slice(), b"GET / HTTP/1.1\r\n"].concat()), Ok(whole));
         for end in 0..header.len() {

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::{Ends, Flaw, Parsed};
+use super::{Endpoints, Flaw, Parsed};
 
 pub(super) const PREFIX: &[u8; 6] = b"PROXY ";
 
@@ -15,23 +15,23 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Flaw> {
         return if bytes.len() < LINE_BYTES_MAX { Ok(Parsed::Partial) } else { Err(Flaw::TooLong) };
     };
     let line = head.get(PREFIX.len()..end).and_then(|line| std::str::from_utf8(line).ok()).ok_or(Flaw::Line)?;
-    let ends = match line.split_once(' ').unwrap_or((line, "")) {
-        ("TCP4", rest) => Some(ends::<Ipv4Addr>(rest)?),
-        ("TCP6", rest) => Some(ends::<Ipv6Addr>(rest)?),
+    let endpoints = match line.split_once(' ').unwrap_or((line, "")) {
+        ("TCP4", rest) => Some(endpoints::<Ipv4Addr>(rest)?),
+        ("TCP6", rest) => Some(endpoints::<Ipv6Addr>(rest)?),
         // Whatever else stands in the line is not looked at.
         ("UNKNOWN", _) => None,
         _ => return Err(Flaw::Line),
     };
-    Ok(Parsed::Whole { bytes: end + 2, ends })
+    Ok(Parsed::Whole { bytes: end + 2, endpoints })
 }
 
-fn ends<A: std::str::FromStr + Into<IpAddr>>(rest: &str) -> Result<Ends, Flaw> {
+fn endpoints<A: std::str::FromStr + Into<IpAddr>>(rest: &str) -> Result<Endpoints, Flaw> {
     let mut words = rest.split(' ');
     let mut next = || words.next().ok_or(Flaw::Line);
     let (client, local) = (address::<A>(next()?)?, address::<A>(next()?)?);
     let (client_port, local_port) = (port(next()?)?, port(next()?)?);
     match words.next() {
-        None => Ok(Ends { client: SocketAddr::new(client, client_port), local: SocketAddr::new(local, local_port) }),
+        None => Ok(Endpoints { client: SocketAddr::new(client, client_port), local: SocketAddr::new(local, local_port) }),
         Some(_) => Err(Flaw::Line),
     }
 }
