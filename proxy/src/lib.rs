@@ -12,6 +12,7 @@ pub mod caller;
 pub mod certificates;
 pub mod clock;
 pub mod connection;
+pub mod descriptors;
 pub mod documents;
 pub mod drain;
 pub mod edge;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use karman_proxy::{server, settings};
+use karman_proxy::{descriptors, server, settings};
 use tikv_jemallocator::Jemalloc;
 
 /// What is freed goes back to the system, so that what the process holds says what it uses: the C library's
@@ -53,6 +53,10 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(settings.log.level).with_ansi(false).init();
+    // Before there are threads.
+    if let Err(e) = descriptors::reserve(settings.limits.connections) {
+        tracing::debug!(error = %e, "the table of open files grows as connections come");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(settings.threads).enable_all().build();
     let ran = match runtime {
         Ok(runtime) => {

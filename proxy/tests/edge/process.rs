@@ -66,6 +66,20 @@ async fn a_port_in_use_is_named() {
     assert!(said.contains(&edge.http.to_string()) && said.contains("listen.http"), "{said}");
 }
 
+/// While the kernel makes the table larger, all threads stand still: a crowd would wait for that five times.
+#[tokio::test]
+async fn the_table_of_open_files_is_as_large_at_the_start_as_it_will_be() {
+    let mut edge = Edge::start_with("limits: {connections: 3000}\n").await;
+    let table = |pid: u32| -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap().trim().parse().unwrap()
+    };
+    assert!(table(edge.process.id()) >= 6_000, "a client's and its app's: {}", table(edge.process.id()));
+    let mut previous = edge.upgrade().await;
+    assert!(table(edge.process.id()) >= 6_000, "nor does the next process make its clients wait");
+    end(&mut previous);
+}
+
 #[tokio::test]
 async fn the_admin_socket_is_for_its_owner_alone() {
     let edge = Edge::start().await;
