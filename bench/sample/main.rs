@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
+use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,6 +26,8 @@ use settings::Settings;
 
 /// Clients that may wait to be accepted: a whole herd comes back at once when an instance dies.
 const BACKLOG: u32 = 4096;
+/// Clients that nobody waits for when they come.
+const SOCKETS: i32 = 16_383;
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).with_ansi(false).init();
@@ -77,5 +80,9 @@ fn allow_many_sockets() {
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
         warn!("cannot raise the limit of open files: {error}");
+    }
+    // The kernel's table of them is made large at once: all threads stand still when it grows.
+    if let Err(error) = fcntl_dupfd_cloexec(io::stderr(), SOCKETS) {
+        warn!("the table of open files grows as clients come: {error}");
     }
 }
