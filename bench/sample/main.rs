@@ -31,6 +31,8 @@ const SOCKETS: i32 = 16_383;
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).with_ansi(false).init();
+    // Before there are threads.
+    allow_many_sockets();
     match run(Settings::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -43,7 +45,6 @@ fn main() -> ExitCode {
 /// Serves until it is told to stop, and then stops at once, dropping every socket, as Node does.
 #[tokio::main]
 async fn run(settings: Settings) -> io::Result<()> {
-    allow_many_sockets();
     let app = Arc::new(App::open(&settings)?);
     let listener = listen(settings.listen)?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -81,7 +82,7 @@ fn allow_many_sockets() {
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
         warn!("cannot raise the limit of open files: {error}");
     }
-    // The kernel's table of them is made large at once: all threads stand still when it grows.
+    // The kernel's table of them is made large at once: with several threads, they stand still when it grows.
     if let Err(error) = fcntl_dupfd_cloexec(io::stderr(), SOCKETS) {
         warn!("the table of open files grows as clients come: {error}");
     }
