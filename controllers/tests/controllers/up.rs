@@ -160,6 +160,8 @@ fn an_edited_file_is_live_and_a_mistake_is_shown_in_the_terminal() {
 fn what_dies_is_started_again_and_the_other_instance_serves_meanwhile() {
     let mut up = Up::start();
     let address = up.address();
+    // It says that it serves when one of them does.
+    wait_until("both are there", || up.instances() == 2);
     let [proxy, publisher, one, other] = up.pids();
     signal(one, Signal::KILL);
     up.program.wait_for(&format!("todos-1-a (pid {one}) ended: signal 9; started again in 5.0 s"));
