@@ -34,8 +34,9 @@ pub fn takes_per_second(app: &App, share: &Share) -> Option<f64> {
 /// Whoever comes gets its own moment, in the order of coming: there is no queue to hold, and nobody
 /// has to be woken but by its own timer.
 #[derive(Debug, Default)]
-pub struct Admission(Mutex<Booked>);
+pub struct Admission(Mutex<Option<Box<Booked>>>);
 
+/// In a box, and made for the first moment: most of an edge's instances have few sockets, and many none.
 #[derive(Debug, Default)]
 struct Booked {
     /// The moments of the last window, in order: those that a next one has to keep clear of.
@@ -52,6 +53,7 @@ impl Admission {
             return Some(Duration::ZERO);
         }
         let mut booked = lock(&self.0);
+        let booked = booked.get_or_insert_default();
         if let Some(due) = booked.next_free(now) {
             let wait = due.saturating_sub(now);
             return (wait <= patience && booked.free.remove(&due)).then_some(wait);
@@ -67,12 +69,13 @@ impl Admission {
 
     /// A booked moment that nobody will use: whoever comes next may have it.
     pub fn give_back(&self, due: Duration) {
-        lock(&self.0).free.insert(due);
+        lock(&self.0).get_or_insert_default().free.insert(due);
     }
 
     /// How far ahead moments are booked.
     pub fn backlog(&self, now: Duration) -> Duration {
         let mut booked = lock(&self.0);
+        let Some(booked) = booked.as_mut() else { return Duration::ZERO };
         let next = booked.next_free(now).or_else(|| booked.moments.back().copied());
         next.map_or(Duration::ZERO, |next| next.saturating_sub(now))
     }
