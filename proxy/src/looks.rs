@@ -10,13 +10,13 @@ use tokio::time::sleep;
 
 use crate::clock;
 
-/// Looks end at such steps of the clock, those of many clients together: to wake a thread costs more than to look. Whoever
-/// is not slow waits behind all that fall into the same step, so it is a short one.
-const STEP_MILLIS: u64 = 5;
-/// What the looks of one step may cost together, in microseconds: a tenth of a thread.
+/// Looks end at such steps of the clock, those of many clients together: to wake a thread costs more than to look.
+const STEP_MILLIS: u64 = 20;
+/// What the looks of one step may cost together, in microseconds: a fortieth of a thread. Whoever is not slow waits behind all
+/// that fall into the same step.
 const STEP_COST: u32 = 500;
-/// A look is put off by no more steps than this, 5 s, however many slow clients there are.
-const STEPS: u64 = 1_000;
+/// A look is put off by no more steps than this, 10 s, however many slow clients there are.
+const STEPS: u64 = 500;
 
 /// What a look may lead to. The costs are those of one core of a server of 2025, roughly, and of all that a look sets
 /// going there: an app that is handed something works on it beside the thread.
@@ -43,7 +43,7 @@ impl Look {
     fn cost(self) -> u32 {
         match self {
             Self::Unusable => 5,
-            Self::Piece => 100,
+            Self::Piece => 250,
             Self::Request => 500,
         }
     }
