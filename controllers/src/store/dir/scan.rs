@@ -20,11 +20,13 @@ mod tests;
 /// A file that changed this little ago may be in the middle of being written.
 const SETTLED: Duration = Duration::from_millis(1_000);
 
-/// After so many files a scan lets others go on, and rests if nobody waits for it.
-const FILES_AT_ONCE: usize = 128;
-/// So many times as long as it looked, so that 100,000 files take a quarter per cent of a core, and not all of one now and then.
+/// After so many files a scan lets others go on, and rests if nobody waits for it. Few, since each may cost a disk's time, and
+/// whoever wants the same core waits for all of them.
+const FILES_AT_ONCE: usize = 16;
+/// So many times as long as it looked, which is a quarter per cent of a core, and not all of one now and then.
 const REST: u32 = 399;
-const REST_MAX: Duration = Duration::from_millis(250);
+/// So that 100,000 files take some ten minutes, however slow the disk is.
+const REST_MAX: Duration = Duration::from_millis(100);
 
 /// What was seen of each file when it was last looked at.
 #[derive(Debug)]
