@@ -46,13 +46,17 @@ impl Directory {
             return Ok(());
         }
         let _lock = self.writers_lock()?;
+        let users = Users::read();
         for (key, Turn { before, now }) in edits {
             let mut end = End::read(self.history_of(key))?;
             if end.number == 0 {
                 let unknown = Author { by: "unknown".to_owned(), why: Some("as it was first seen".to_owned()) };
                 end.add(&unknown, before.as_ref().map(|entry| entry.text.as_str()))?;
             }
-            let by = now.as_ref().and_then(|entry| fs::metadata(self.root().join(&entry.file)).ok()).map(|file| user(file.uid()));
+            let by = now
+                .as_ref()
+                .and_then(|entry| fs::metadata(self.root().join(&entry.file)).ok())
+                .map(|file| users.name(file.uid()));
             let author = Author { by: by.unwrap_or_else(|| "unknown".to_owned()), why: Some("edited by hand".to_owned()) };
             end.add(&author, now.as_ref().map(|entry| entry.text.as_str()))?;
             end.write()?;
@@ -188,13 +192,20 @@ fn shorten(path: &Path) -> io::Result<()> {
     write_soon(path, &kept.concat())
 }
 
-/// The name of a user, as far as this machine knows it.
-fn user(uid: u32) -> String {
-    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let name = users.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
-    });
-    name.unwrap_or_else(|| format!("uid {uid}"))
+/// The users that this machine knows, as passwd(5) lists them.
+struct Users(String);
+
+impl Users {
+    fn read() -> Self {
+        Self(fs::read_to_string("/etc/passwd").unwrap_or_default())
+    }
+
+    fn name(&self, uid: u32) -> String {
+        let name = self.0.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next()?;
+            (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+        });
+        name.unwrap_or_else(|| format!("uid {uid}"))
+    }
 }
