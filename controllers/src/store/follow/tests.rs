@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{COALESCE, COALESCE_FAST, COALESCE_STREAM, Feed, Follow, STREAM, patience};
+use super::{COALESCE, COALESCE_FAST, COALESCE_FASTEST, COALESCE_STREAM, Feed, Follow, STREAM, patience};
 use crate::store::{Key, Kind, Seen};
 
 #[test]
@@ -12,8 +12,9 @@ fn a_change_waits_the_longer_the_faster_they_come() {
         (None, COALESCE),
         (Some((soon, 1)), COALESCE_STREAM),
         (Some((soon, 2)), COALESCE_FAST),
+        (Some((soon, 3)), COALESCE_FASTEST),
         (Some((STREAM, 1)), COALESCE),
-        (Some((STREAM, 2)), COALESCE),
+        (Some((STREAM, 3)), COALESCE),
     ] {
         assert_eq!(patience(given), wanted, "{given:?}");
     }
