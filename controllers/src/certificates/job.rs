@@ -102,22 +102,9 @@ impl Office {
     async fn pursue(&self, job: &Job, paper: &mut Paper, renews: Option<&CertificateFile>) -> Result<(), Stop> {
         let resolver = Resolver::new(&job.settings.resolvers).map_err(Trouble::from)?;
         let caa = resolver.look(&job.need.name, job.method, &job.settings).await?;
-        let present = paper.order.attempt.as_ref().map(|attempt| attempt.ca.clone());
-        let ca = self.choose(job, present.as_deref().unwrap_or_default(), &caa)?;
-        if ca.name != job.counted_at && !paper.order.is_made_at(&ca.name) {
-            // The domain's owner allows this one only, or the other has failed since.
-            let names = std::slice::from_ref(&job.need.name);
-            job.budgets.check(&ca.name, names, Timestamp::now()).map_err(|wait| wait.trouble(Timestamp::now()))?;
-        }
-        let known = job.accounts.get(&ca.name);
-        let mut repeats = 0;
-        let client = loop {
-            let client = self.accounts.client(ca, &job.settings.contact, known, job.settings.propagation);
-            match self.noted(ca, client).await {
-                Err(trouble) if trouble.remedy == Remedy::Repeat && repeats < REPEATS_MAX => repeats += 1,
-                client => break client?,
-            }
-        };
+        let ca = self.ca_for(job, &paper.order, &caa)?;
+        let mut repeats = Repeats(0);
+        let client = self.client(job, ca, &mut repeats).await?;
         let mut bench = Bench {
             id: &job.id,
             ca,
@@ -129,32 +116,66 @@ impl Office {
             open: None,
         };
         loop {
-            let was_made = paper.order.is_made_at(&ca.name);
-            let step = self.noted(ca, bench.step(&mut paper.order)).await;
-            if let Some(attempt) = paper.order.attempt.as_ref().filter(|attempt| !was_made && attempt.costs()) {
-                self.note_made(&ca.name, attempt.at).await?;
-            }
-            match step {
+            match self.step(paper, &mut bench).await? {
                 Ok(Step::Save) => self.save(&job.id, paper).await?,
                 Ok(Step::SaveAndPublish) => {
                     self.save(&job.id, paper).await?;
                     sleep(job.settings.propagation).await;
                 }
                 Ok(Step::Issued(pair)) => return Ok(self.file(job, &paper.order, ca, &pair).await?),
-                Err(trouble) if trouble.remedy == Remedy::Repeat && repeats < REPEATS_MAX => repeats += 1,
-                Err(mut trouble) => {
-                    let is_elsewhere = self.choose(job, &ca.name, &caa).is_ok_and(|other| other.name != ca.name);
-                    if is_elsewhere && trouble.of_the_ca {
-                        // Another CA need not wait for this one.
-                        (trouble.remedy, trouble.wait) = (Remedy::StartAgain, None);
-                    }
-                    if let (Remedy::NewAccount, Some(known)) = (trouble.remedy, known) {
-                        self.accounts.open_again(ca, &job.settings.contact, known, &client).await?;
-                    }
-                    return Err(trouble.into());
-                }
+                Err(trouble) if repeats.may_repeat(&trouble) => {}
+                Err(trouble) => return Err(self.give_up(job, ca, &client, &caa, trouble).await.into()),
             }
         }
+    }
+
+    /// The CA that the order is at, or that it is to be made at, if there is budget left for that.
+    fn ca_for<'a>(&self, job: &'a Job, order: &Order, caa: &Caa) -> Result<&'a AcmeCa, Trouble> {
+        let present = order.attempt.as_ref().map(|attempt| attempt.ca.as_str());
+        let ca = self.choose(job, present.unwrap_or_default(), caa)?;
+        if ca.name != job.counted_at && !order.is_made_at(&ca.name) {
+            // The domain's owner allows this one only, or the other has failed since.
+            let names = std::slice::from_ref(&job.need.name);
+            job.budgets.check(&ca.name, names, Timestamp::now()).map_err(|wait| wait.trouble(Timestamp::now()))?;
+        }
+        Ok(ca)
+    }
+
+    async fn client(&self, job: &Job, ca: &AcmeCa, repeats: &mut Repeats) -> Result<Client, Trouble> {
+        let Settings { contact, propagation, .. } = &*job.settings;
+        loop {
+            let client = self.accounts.client(ca, contact, job.accounts.get(&ca.name), *propagation);
+            match self.noted(ca, client).await {
+                Err(trouble) if repeats.may_repeat(&trouble) => {}
+                client => return client,
+            }
+        }
+    }
+
+    /// Goes one step on, and counts the order if it was made by that. The outer error is one of the store.
+    async fn step(&self, paper: &mut Paper, bench: &mut Bench<'_>) -> Result<Result<Step, Trouble>, StoreError> {
+        let ca = bench.ca;
+        let was_made = paper.order.is_made_at(&ca.name);
+        let step = self.noted(ca, bench.step(&mut paper.order)).await;
+        if let Some(attempt) = paper.order.attempt.as_ref().filter(|attempt| !was_made && attempt.costs()) {
+            self.note_made(&ca.name, attempt.at).await?;
+        }
+        Ok(step)
+    }
+
+    /// What is left to be done about a trouble that no repeat helps against.
+    async fn give_up(&self, job: &Job, ca: &AcmeCa, client: &Client, caa: &Caa, mut trouble: Trouble) -> Trouble {
+        let is_elsewhere = self.choose(job, &ca.name, caa).is_ok_and(|other| other.name != ca.name);
+        if is_elsewhere && trouble.of_the_ca {
+            // Another CA need not wait for this one.
+            (trouble.remedy, trouble.wait) = (Remedy::StartAgain, None);
+        }
+        if let (Remedy::NewAccount, Some(known)) = (trouble.remedy, job.accounts.get(&ca.name))
+            && let Err(another) = self.accounts.open_again(ca, &job.settings.contact, known, client).await
+        {
+            return another;
+        }
+        trouble
     }
 
     /// Counts an order that a CA has made. The next start counts it too.
@@ -312,6 +333,17 @@ impl Paper {
             self.order.asked_for = true;
             self.order.try_now();
         }
+    }
+}
+
+/// How often a job has begun an exchange again.
+struct Repeats(usize);
+
+impl Repeats {
+    fn may_repeat(&mut self, trouble: &Trouble) -> bool {
+        let may = trouble.remedy == Remedy::Repeat && self.0 < REPEATS_MAX;
+        self.0 += usize::from(may);
+        may
     }
 }
 
