@@ -92,7 +92,9 @@ pub fn origin(hop: Hop, headers: &HeaderMap, trusted: &[IpNet]) -> Origin {
     }
     // How the client came, says the proxy that named it. Where there are fewer words, some hand on what they were told.
     let said = words(headers, &X_FORWARDED_PROTO).take(named_by + 1).last();
-    let secure = said.map_or(hop.secure, |proto| proto.eq_ignore_ascii_case("https"));
+    // Some call a WebSocket's by its own scheme.
+    let is_secure = |proto: &str| ["https", "wss"].iter().any(|secure| proto.eq_ignore_ascii_case(secure));
+    let secure = said.map_or(hop.secure, is_secure);
     Origin { client, secure, port: port_if(secure) }
 }
 

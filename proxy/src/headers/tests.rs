@@ -58,6 +58,8 @@ fn how_the_client_came_is_said_by_the_proxy_that_names_it() {
     for (forwarded, protos, wanted) in [
         ("1.1.1.1", &["https"][..], true),
         ("1.1.1.1", &["HTTPS"], true),
+        ("1.1.1.1", &["wss"], true),
+        ("1.1.1.1", &["ws"], false),
         ("1.1.1.1, 10.0.0.2", &["https,http"], true),
         ("1.1.1.1, 10.0.0.2", &["https", "http"], true),
         ("1.1.1.1, 10.0.0.2", &["http, https"], false),
