@@ -206,6 +206,12 @@ fn what_cannot_be_asked_is_refused_by_both_sides() {
     assert!(ran.code == 64 && ran.stderr.contains("requests, sockets, in-flight, refused"), "{ran:?}");
     let (status, answer) = edge.call("GET", "/v1/load?by=colour", "");
     assert_eq!((status, &answer["reasons"][0]["at"]), (422, &json!("by")), "{answer}");
+    let (status, answer) = edge.call("GET", "/v1/load?limit=ten&seconds=-1", "");
+    let wanted = json!([
+        {"at": "limit", "why": "found 'ten', wanted a whole number"},
+        {"at": "seconds", "why": "found '-1', wanted a whole number"},
+    ]);
+    assert_eq!((status, &answer["reasons"]), (422, &wanted), "{answer}");
     assert_eq!(edge.call("PUT", "/v1/load", "{}").0, 405);
     let (status, answer) = edge.call("GET", "/v1/load?limit=0&seconds=0", "");
     assert_eq!((status, &answer["busiest"]), (200, &json!([])), "{answer}");

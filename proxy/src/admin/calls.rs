@@ -59,8 +59,8 @@ impl Admin {
             ("DELETE", "/v1/drain") => self.call_off_drain(),
             ("POST", "/v1/confirm") => self.confirm(call.body),
             ("GET", "/v1/status") => Ok(Reply::json(200, &self.status())),
-            ("GET", "/v1/certificates") => Ok(self.page_of_certificates(&call.query)),
-            ("GET", "/v1/apps") => Ok(self.page_of_apps(&call.query)),
+            ("GET", "/v1/certificates") => self.page_of_certificates(&call.query),
+            ("GET", "/v1/apps") => self.page_of_apps(&call.query),
             ("GET", path) if path.starts_with("/v1/apps/") => self.one_app(path.trim_start_matches("/v1/apps/")),
             (_, path) => Err(no_such_call(path)),
         };

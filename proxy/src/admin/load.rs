@@ -17,7 +17,7 @@ use tokio::task::JoinError;
 
 use self::counted::{Counted, Did, Refusals, counted, rate, thousandths};
 use super::Admin;
-use super::told::{live, parameter};
+use super::told::{live, number, parameter};
 use crate::documents::Table;
 use crate::http_server::Reply;
 use crate::table::{App, Apps};
@@ -99,15 +99,18 @@ impl Admin {
 
 impl Question {
     fn read(query: &str) -> Result<Self, Refusal> {
-        let number = |name: &str| parameter(query, name).and_then(|number| number.parse::<u64>().ok());
-        let by = parameter(query, "by").map(str::parse).transpose();
-        let by = by.map_err(|why: String| Refusal::Refused { reasons: vec![Reason::new("by", why)] })?;
-        let limit = number("limit").map_or(Load::APPS, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok(Self {
-            by: by.unwrap_or_default(),
-            limit: limit.clamp(1, Load::APPS_MAX),
-            seconds: number("seconds").unwrap_or(Load::SECONDS).clamp(1, Load::SECONDS_MAX),
-        })
+        let by = parameter(query, "by").map(str::parse).transpose().map_err(|why: String| Reason::new("by", why));
+        match (by, number(query, "limit"), number(query, "seconds")) {
+            (Ok(by), Ok(limit), Ok(seconds)) => Ok(Self {
+                by: by.unwrap_or_default(),
+                limit: limit.unwrap_or(Load::APPS).clamp(1, Load::APPS_MAX),
+                seconds: seconds.map_or(Load::SECONDS, |seconds| seconds as u64).clamp(1, Load::SECONDS_MAX),
+            }),
+            (by, limit, seconds) => {
+                let reasons = [by.err(), limit.err(), seconds.err()].into_iter().flatten().collect();
+                Err(Refusal::Refused { reasons })
+            }
+        }
     }
 }
 

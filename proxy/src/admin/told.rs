@@ -9,6 +9,7 @@ use karman_contract::app::{App as Wire, InstanceState};
 use karman_contract::document::DocumentName;
 use karman_contract::fields;
 use karman_contract::name::{AppId, InstanceId};
+use karman_contract::read::{Reason, quoted};
 use karman_contract::status::{
     AppCounts, AppStatus, AppsPage, CertificatesPage, DocumentStatus, Health, InstanceStatus, SocketCounts, Status,
 };
@@ -50,20 +51,20 @@ impl Admin {
         }
     }
 
-    pub(super) fn page_of_apps(&self, query: &str) -> Reply {
+    pub(super) fn page_of_apps(&self, query: &str) -> Result<Reply, Refusal> {
         let table = self.apps.live.pin();
-        let (apps, more) = page(table.sorted(), query, |app| app.id.as_str());
+        let (apps, more) = page(table.sorted(), query, |app| app.id.as_str())?;
         let next = apps.last().filter(|_| more).map(|app| app.id.clone());
         let apps: BTreeMap<AppId, &Wire> = apps.into_iter().map(|app| (app.id.clone(), &app.wire)).collect();
-        Reply::json(200, &AppsPage { stamp: table.stamp().unwrap_or_default(), apps, next })
+        Ok(Reply::json(200, &AppsPage { stamp: table.stamp().unwrap_or_default(), apps, next }))
     }
 
-    pub(super) fn page_of_certificates(&self, query: &str) -> Reply {
+    pub(super) fn page_of_certificates(&self, query: &str) -> Result<Reply, Refusal> {
         let table = self.certificates.live.pin();
-        let (page, more) = page(table.sorted(), query, |certificate| certificate.id.as_str());
+        let (page, more) = page(table.sorted(), query, |certificate| certificate.id.as_str())?;
         let next = page.last().filter(|_| more).map(|certificate| certificate.id.clone());
         let certificates = page.into_iter().map(|certificate| (certificate.id.clone(), certificate.status())).collect();
-        Reply::json(200, &CertificatesPage { stamp: table.stamp().unwrap_or_default(), certificates, next })
+        Ok(Reply::json(200, &CertificatesPage { stamp: table.stamp().unwrap_or_default(), certificates, next }))
     }
 
     pub(super) fn one_app(&self, id: &str) -> Result<Reply, Refusal> {
@@ -114,18 +115,25 @@ impl Admin {
 }
 
 /// The part of a sorted list that `?after=ID&limit=N` asks for, and whether there is more.
-fn page<T>(sorted: Vec<T>, query: &str, id: impl Fn(&T) -> &str) -> (Vec<T>, bool) {
-    let limit = parameter(query, "limit").and_then(|limit| limit.parse().ok()).unwrap_or(PAGE_ITEMS_MAX).clamp(1, PAGE_ITEMS_MAX);
+fn page<T>(sorted: Vec<T>, query: &str, id: impl Fn(&T) -> &str) -> Result<(Vec<T>, bool), Refusal> {
+    let limit = number(query, "limit").map_err(|reason| Refusal::Refused { reasons: vec![reason] })?;
+    let limit = limit.unwrap_or(PAGE_ITEMS_MAX).clamp(1, PAGE_ITEMS_MAX);
     let after = parameter(query, "after").unwrap_or_default();
     let mut page: Vec<_> = sorted.into_iter().filter(|item| id(item) > after).take(limit + 1).collect();
     let more = page.len() > limit;
     page.truncate(limit);
-    (page, more)
+    Ok((page, more))
 }
 
 /// The value of a name in `?name=value&...`.
 pub(super) fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
     query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+/// The number that a name stands for there.
+pub(super) fn number(query: &str, name: &str) -> Result<Option<usize>, Reason> {
+    let read = |text: &str| text.parse().map_err(|_| Reason::new(name, format!("found {}, wanted a whole number", quoted(text))));
+    parameter(query, name).map(read).transpose()
 }
 
 pub(super) fn live(vitals: &AppVitals) -> AppCounts {
