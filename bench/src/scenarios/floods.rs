@@ -39,10 +39,9 @@ const SLOWLY: &str = "a bystander's request costs more CPU by itself, see 'http'
                       of its rests, at least once a second, and a thread is woken for that. Next: what a connection keeps before its head \
                       is whole";
 const CHUNKS: &str = "each is whole, and may be one side of a conversation, so its app gets it soon (nginx keeps a body until all of \
-                      it is there). A request without its body touches nine fresh pages, most of them pingora's (its future, its \
-                      channels, buffers); where the machine is a guest each of these waits for the host, and a request costs 600 us \
-                      instead of 100. All looks at slow clients have a tenth of a thread, so that others hardly wait for them. \
-                      Next: fewer fresh pages a request";
+                      it is there), and works on it on the same cores. Such requests and all looks at slow clients have a fortieth of a \
+                      thread, so that others hardly wait for them. A request without its body touches nine fresh pages, most of them \
+                      pingora's (its future, its channels, buffers). Next: fewer fresh pages a request";
 const REFUSED: &str = "a bystander's request costs more CPU by itself, see 'http' and the rows at rest; what a refusal costs was not \
                        broken down: it writes a page, and waits until the client has read it. Next: count its system calls";
 
