@@ -18,8 +18,8 @@ const STEP_COST: u32 = 500;
 /// A look is put off by no more steps than this, 10 s, however many slow clients there are.
 const STEPS: u64 = 500;
 
-/// What a look may lead to. The costs are those of one core of a server of 2025, roughly, and of all that a look sets
-/// going there: an app that is handed something works on it beside the thread.
+/// What a look may lead to. The costs are rough, and count all that a look sets going: an app that is handed something works on
+/// it beside the thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
     /// More of what nobody can use yet: it is no request, or no whole chunk.

@@ -19,8 +19,9 @@ mod tests;
 const COALESCE: Duration = Duration::from_millis(15);
 /// The same while changes keep coming: fewer batches leave more of the machine to the requests.
 const COALESCE_STREAM: Duration = Duration::from_millis(25);
-/// And while they keep coming so fast that two of them came together, or more: a batch costs more than a change in it.
+/// And while they keep coming so fast that two of them came together: a batch costs more than a change in it.
 const COALESCE_FAST: Duration = Duration::from_millis(60);
+/// And while more than two did.
 const COALESCE_FASTEST: Duration = Duration::from_millis(120);
 /// Changes keep coming where the ones before are no older than this.
 const STREAM: Duration = Duration::from_millis(250);

@@ -109,6 +109,11 @@ async fn calls_that_do_not_exist_say_what_does() {
     let wrong = edge.admin("DELETE", "/v1/apps", "").await;
     assert_eq!((wrong.status, wrong.json()["allowed"][0].as_str()), (405, Some("GET")));
     assert_eq!(edge.admin("GET", "/v1/apps/nobody", "").await.json()["error"], "not-found");
+}
+
+#[tokio::test]
+async fn a_page_of_no_number_of_items_is_refused() {
+    let edge = Edge::start().await;
     for list in ["apps", "certificates"] {
         let wrong = edge.admin("GET", &format!("/v1/{list}?limit=ten"), "").await;
         assert_eq!((wrong.status, wrong.json()["reasons"][0]["why"].as_str()), (422, Some("found 'ten', wanted a whole number")));
