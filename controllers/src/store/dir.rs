@@ -69,7 +69,7 @@ impl Store for Directory {
         self.make_folders().map_err(|error| StoreError::io(self.place(), &error))?;
         self.finish_commit()?;
         let (store, kinds) = (self.clone(), kinds.to_vec());
-        Ok(Follow::fed_by(|feed| follow::feed(store, kinds, feed)))
+        Ok(Follow::fed_at_a_pace_by(|feed| follow::feed(store, kinds, feed)))
     }
 
     async fn commit(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {

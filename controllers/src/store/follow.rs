@@ -39,9 +39,16 @@ pub struct News {
 /// The end that is asked for news. Its task ends when it is dropped.
 pub struct Follow {
     shared: Arc<Shared>,
-    /// When news was given last, and of how many entries.
-    given: Option<(Instant, usize)>,
+    /// None where the feed waits itself for what comes together.
+    pace: Option<Pace>,
     _task: Task,
+}
+
+/// How fast changes come.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    /// When some were given last, and of how many entries.
+    given: Option<(Instant, usize)>,
 }
 
 /// The end that a store puts news into.
@@ -68,11 +75,16 @@ struct Waiting {
 pub(super) struct Task(JoinHandle<()>);
 
 impl Follow {
-    /// Starts the task that feeds the news.
+    /// Starts the task that feeds the news as they come.
     pub(super) fn fed_by<F: Future<Output = ()> + Send + 'static>(feeding: impl FnOnce(Feed) -> F) -> Self {
+        Self { pace: Some(Pace::default()), ..Self::fed_at_a_pace_by(feeding) }
+    }
+
+    /// The same, if what comes together is fed together.
+    pub(super) fn fed_at_a_pace_by<F: Future<Output = ()> + Send + 'static>(feeding: impl FnOnce(Feed) -> F) -> Self {
         let shared = Arc::new(Shared::default());
         let task = Task::spawn(feeding(Feed { shared: Arc::clone(&shared) }));
-        Self { shared, given: None, _task: task }
+        Self { shared, pace: None, _task: task }
     }
 
     /// Waits for news and for what comes with it. Nothing is lost when the wait is given up. An error
@@ -91,16 +103,32 @@ impl Follow {
             }
             self.shared.arrived.notified().await;
         }
-        sleep(patience(self.given.map(|(at, entries)| (at.elapsed(), entries)))).await;
+        if let Some(pace) = &self.pace {
+            sleep(pace.patience()).await;
+        }
         let mut waiting = self.shared.waiting();
         waiting.told = None;
         let news = waiting.news.take().unwrap_or_default();
-        self.given = Some((Instant::now(), news.seen.len()));
+        drop(waiting);
+        if let Some(pace) = &mut self.pace {
+            pace.given(news.seen.len());
+        }
         Ok(news)
     }
 }
 
-/// How long a change waits for what comes with it, by how long ago the last news was given, and of how many entries.
+impl Pace {
+    /// How long a change waits now for what comes with it.
+    pub(super) fn patience(&self) -> Duration {
+        patience(self.given.map(|(at, entries)| (at.elapsed(), entries)))
+    }
+
+    pub(super) fn given(&mut self, entries: usize) {
+        self.given = Some((Instant::now(), entries));
+    }
+}
+
+/// The same by how long ago the last were given, and of how many entries.
 fn patience(given: Option<(Duration, usize)>) -> Duration {
     match given {
         Some((ago, 0..=1)) if ago < STREAM => COALESCE_STREAM,
