@@ -1,10 +1,14 @@
 //! From a write in the store to the first request that is routed by it: how long, and what does it cost those who ask meanwhile?
 
+use std::env;
+use std::fs::File;
 use std::io;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rustix::fs::syncfs;
 
 use crate::accounting;
 use crate::contender::{HOST, Karman, Kind};
@@ -111,6 +115,8 @@ fn requests_among_changes(
     reading: &mut Reading,
 ) -> io::Result<()> {
     let asked = Asked::get(karman.http, "/api/instance");
+    // What the 100,000 left to be written would be, in the midst of any of these.
+    syncfs(File::open(env::temp_dir())?)?;
     let spell = Duration::from_millis(turn.scaled(SPELL, 500).into());
     let (mut without, mut written_only, mut with) = (Latency::new(), Latency::new(), Latency::new());
     let add = |noted: Noted, to: &mut Latency, reading: &mut Reading| {
@@ -159,15 +165,16 @@ fn requests_among_changes(
     Ok(())
 }
 
-/// Goes on counting from `first`; says where it ended.
+/// Goes on counting from `first`; says where it ended. Each change comes at any moment of its turn: in step with the requests,
+/// all would meet them at the same point, or none.
 fn write_at_a_rate(store: &Store, apps: u32, first: u32, ends: &AtomicBool) -> io::Result<u32> {
     let (start, mut n) = (Instant::now(), first);
     while !ends.load(Relaxed) {
+        let due = start + Duration::from_secs_f64((f64::from(n - first) + fastrand::f64()) / RATE);
+        thread::sleep(due.saturating_duration_since(Instant::now()));
         let of = fastrand::u32(..apps);
         store.write(&id(of), &app(of, &rate_host(n)))?;
         n += 1;
-        let due = start + Duration::from_secs_f64(f64::from(n - first) / RATE);
-        thread::sleep(due.saturating_duration_since(Instant::now()));
     }
     Ok(n)
 }
