@@ -1,6 +1,7 @@
 //! What to send to a proxy, given what it has and what it should have.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
 
 use karman_contract::document::{Beside as _, Delta, Item, Stamp};
 
@@ -25,6 +26,21 @@ pub enum Has<I: Item> {
 pub struct Held<I: Item> {
     pub stamp: Stamp,
     pub content: Content<I>,
+    /// The hash that the proxy finds of it, once it was needed. What the proxy knows of the contract does not change meanwhile:
+    /// another one is asked anew what it has.
+    pub hash: Arc<OnceLock<String>>,
+}
+
+impl<I: Item> Held<I> {
+    pub fn new(stamp: Stamp, content: Content<I>) -> Self {
+        Self { stamp, content, hash: Arc::default() }
+    }
+}
+
+impl<I: Item> Clone for Held<I> {
+    fn clone(&self) -> Self {
+        Self { stamp: self.stamp, content: self.content.clone(), hash: Arc::clone(&self.hash) }
+    }
 }
 
 pub enum Plan<I: Item> {
@@ -77,10 +93,9 @@ impl<I: Item> Has<I> {
     /// What the proxy has, if it is what `wanted` would be under the proxy's own stamp.
     pub fn recognized(stamp: Option<Stamp>, hash: Option<&str>, wanted: &Content<I>, known: &Known) -> Self {
         let Some(stamp) = stamp else { return Self::Nothing };
-        if hash.is_some_and(|hash| hash == known.hash(stamp, wanted)) {
-            Self::This(Held { stamp, content: wanted.clone() })
-        } else {
-            Self::Unknown(stamp)
+        match hash.filter(|hash| *hash == known.hash(stamp, wanted)) {
+            Some(hash) => Self::This(Held { hash: Arc::new(hash.to_owned().into()), ..Held::new(stamp, wanted.clone()) }),
+            None => Self::Unknown(stamp),
         }
     }
 
@@ -92,7 +107,7 @@ impl<I: Item> Has<I> {
     /// Takes note whether it has something that nobody could send again.
     pub fn has_more(&mut self, has_more: bool) {
         *self = match (std::mem::take(self), has_more) {
-            (Self::Unknown(stamp), true) => Self::More(Held { stamp, content: Content::default() }),
+            (Self::Unknown(stamp), true) => Self::More(Held::new(stamp, Content::default())),
             (Self::This(held), true) => Self::More(held),
             (Self::More(held), false) => Self::Unknown(held.stamp),
             (has, _) => has,

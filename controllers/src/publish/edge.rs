@@ -22,14 +22,14 @@ use super::ledger::Shared;
 use super::left_out::{LeftOut, Without};
 use super::outcome::{Change, Trouble};
 use super::send::{Unsent, send};
-use super::wanted::{Content, Items, Wanted};
+use super::wanted::{Items, Wanted};
 use crate::admin::{Admin, read_apps};
 
 /// How often one round asks anew after a refusal that taught us something. Each refusal names all
 /// its reasons, so a second one means that the proxy changed meanwhile.
 const TRIES_MAX: usize = 6;
-/// So many times as long as it hashed, whoever confirms rests.
-const REST: u32 = 4;
+/// So many times as long as it hashed, whoever confirms rests: a tenth of a core.
+const REST: u32 = 9;
 
 pub struct Edge {
     admin: Admin,
@@ -306,7 +306,7 @@ impl Edge {
         if let Has::Unknown(_) = self.apps {
             let (stamp, apps) = self.admin.apps().await?;
             let items: Items<App> = read_apps(apps)?.into_iter().map(|(id, app)| (id, Arc::new(app))).collect();
-            self.apps = Has::This(Held { stamp, content: items.into() });
+            self.apps = Has::This(Held::new(stamp, items.into()));
         }
         Ok(())
     }
@@ -314,9 +314,8 @@ impl Edge {
     /// Asks the proxy whether it still has what it is known to have. Changes go on meanwhile: the answer is
     /// about the [`stamps`](Self::stamps) of now.
     pub fn confirm(&self) -> impl Future<Output = Result<Vec<DocumentName>, Trouble>> + Send + use<> {
-        let apps = self.apps.held().map(|held| (held.stamp, held.content.clone()));
-        let pages = self.pages.whole().map(|held| (held.stamp, held.content.clone()));
-        let certificates = self.certificates.has().whole().map(|held| (held.stamp, held.content.clone()));
+        let (apps, pages) = (self.apps.held().cloned(), self.pages.whole().cloned());
+        let certificates = self.certificates.has().whole().cloned();
         let more = [
             (DocumentName::Pages, self.pages.stamp_of_more()),
             (DocumentName::Certificates, self.certificates.has().stamp_of_more()),
@@ -325,14 +324,14 @@ impl Edge {
         let (keys, admin, known) = (self.keys.confirmed(), self.admin.clone(), self.known.clone());
         async move {
             let mut confirm = BTreeMap::new();
-            if let Some((stamp, content)) = apps {
-                confirm.insert(DocumentName::Apps, confirmed(stamp, content, known.clone()).await?);
+            if let Some(apps) = apps {
+                confirm.insert(DocumentName::Apps, confirmed(apps, known.clone()).await?);
             }
-            if let Some((stamp, content)) = pages {
-                confirm.insert(DocumentName::Pages, confirmed(stamp, content, known.clone()).await?);
+            if let Some(pages) = pages {
+                confirm.insert(DocumentName::Pages, confirmed(pages, known.clone()).await?);
             }
-            if let Some((stamp, content)) = certificates {
-                confirm.insert(DocumentName::Certificates, confirmed(stamp, content, known.clone()).await?);
+            if let Some(certificates) = certificates {
+                confirm.insert(DocumentName::Certificates, confirmed(certificates, known.clone()).await?);
             }
             if let Some(keys) = keys {
                 confirm.insert(DocumentName::Keys, keys);
@@ -354,18 +353,26 @@ fn as_told(more: &BTreeMap<DocumentName, Stamp>, status: &Status) -> impl Iterat
     })
 }
 
-/// The hash of 100,000 apps takes a core for a third of a second; with rests no request of the proxy beside it waits
-/// for all of that, and the other edges go on meanwhile.
-async fn confirmed<I: Item>(stamp: Stamp, content: Content<I>, known: Known) -> Result<Confirmed, Trouble> {
+/// The hash of 100,000 apps takes a core for a fifth of a second; with rests no request of the proxy beside it waits
+/// for all of that, and the other edges go on meanwhile. It ends when nobody waits for it any more.
+async fn confirmed<I: Item>(held: Held<I>, known: Known) -> Result<Confirmed, Trouble> {
+    let waits = Arc::new(());
+    let is_waited_for = Arc::downgrade(&waits);
+    let Stamp { epoch, generation } = held.stamp;
     let hash = tokio::task::spawn_blocking(move || {
+        if let Some(hash) = held.hash.get() {
+            return Some(hash.clone());
+        }
         let mut since = Instant::now();
-        let rest = || {
+        let goes_on = || {
             sleep(since.elapsed() * REST);
             since = Instant::now();
+            is_waited_for.strong_count() > 0
         };
-        known.hash_with_rests(stamp, &content, rest)
+        let hash = known.hash_while(held.stamp, &held.content, goes_on)?;
+        Some(held.hash.get_or_init(|| hash).clone())
     });
-    let hash = hash.await;
-    let hash = hash.map_err(|error| Trouble::Problem(format!("the document cannot be hashed: {error}")))?;
-    Ok(Confirmed { epoch: stamp.epoch, generation: stamp.generation, hash })
+    let hash = hash.await.map_err(|error| Trouble::Problem(format!("the document cannot be hashed: {error}")))?;
+    drop(waits);
+    Ok(Confirmed { epoch, generation, hash: hash.unwrap_or_default() })
 }

@@ -46,10 +46,16 @@ pub struct Post {
     confirming: Option<Confirming>,
 }
 
-/// A question to the proxy whether it has these documents still.
+/// A question to the proxy whether it has these documents still. Whoever drops it asks no more.
 struct Confirming {
     stamps: BTreeMap<DocumentName, Stamp>,
     answer: JoinHandle<Result<Vec<DocumentName>, Trouble>>,
+}
+
+impl Drop for Confirming {
+    fn drop(&mut self) {
+        self.answer.abort();
+    }
 }
 
 impl Post {
@@ -124,6 +130,8 @@ impl Post {
                 }
                 if let Some(change) = change {
                     self.changed_at = Some(Instant::now());
+                    // It asks about what was live before, and takes long to ask.
+                    self.confirming = None;
                     info!("generation {} is live: {change}", self.edge.stamp().generation);
                 }
             }
@@ -194,7 +202,7 @@ impl Post {
     }
 
     async fn confirmed(&mut self, answer: Result<Vec<DocumentName>, Trouble>) {
-        let asked = self.confirming.take().map(|confirming| confirming.stamps);
+        let asked = self.confirming.take().map(|mut confirming| std::mem::take(&mut confirming.stamps));
         match answer {
             Ok(differs) if differs.is_empty() => self.report_edge().await,
             // What it has now is newer than what it was asked about.

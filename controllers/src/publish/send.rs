@@ -50,7 +50,7 @@ pub async fn send<I: Item>(
     };
     match answer {
         Ok(Applied { stamp, .. }) => {
-            has.sent(Held { stamp, content: wanted.clone() });
+            has.sent(Held::new(stamp, wanted.clone()));
             Ok(Some(change))
         }
         // The proxy is elsewhere than we thought: it says where, and gets the whole document.

@@ -32,11 +32,11 @@ fn stamp(epoch: u64, generation: u64) -> Stamp {
 }
 
 fn has(words: &str, stamp: Stamp) -> Has<App> {
-    Has::This(Held { stamp, content: apps(words).into() })
+    Has::This(Held::new(stamp, apps(words).into()))
 }
 
 fn has_more(words: &str, stamp: Stamp) -> Has<App> {
-    Has::More(Held { stamp, content: apps(words).into() })
+    Has::More(Held::new(stamp, apps(words).into()))
 }
 
 fn ids(items: &Items<App>) -> String {

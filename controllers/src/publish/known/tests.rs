@@ -126,3 +126,19 @@ fn a_proxy_that_does_not_say_what_it_knows_knows_the_first_fields() {
     let (stamp, whole) = (document.stamp, content(document.clone()));
     assert_eq!(Known::default().whole(stamp, &whole, false), document.to_json().into_bytes());
 }
+
+#[test]
+fn whoever_hashes_is_asked_now_and_then_whether_to_go_on() {
+    let apps: Vec<_> =
+        (0..100).map(|n| format!("\"app-{n}\": {{\"hosts\": [\"h-{n}.example.com\"], \"instances\": {{}}}}")).collect();
+    let document: AppsDocument = from_json(&format!("{{\"generation\": 7, \"apps\": {{{}}}}}", apps.join(","))).unwrap();
+    let (stamp, whole, known) = (document.stamp, content(document), Known::default());
+    for (goes_on_for, wanted) in [(99, Some(known.hash(stamp, &whole))), (1, None), (0, None)] {
+        let mut asked = 0;
+        let hash = known.hash_while(stamp, &whole, || {
+            asked += 1;
+            asked <= goes_on_for
+        });
+        assert_eq!((hash, asked), (wanted, 3.min(goes_on_for + 1)), "{goes_on_for}");
+    }
+}
