@@ -88,6 +88,11 @@ pub trait Store: Debug + Send + Sync {
     fn remember(&self, _: &Accepted) -> Result<(), StoreError> {
         Ok(())
     }
+
+    /// Takes down in the history what came into use and was not committed here, if this store can be written to by others.
+    fn record_edits(&self, _: &Accepted) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// Entries as they stood together.

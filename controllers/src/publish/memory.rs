@@ -1,4 +1,4 @@
-//! Remembering what is in use for the next start; what is a whole store, while it is being published.
+//! Remembering what is in use for the next start, and what people edited; what is a whole store, while it is being published.
 
 use std::collections::btree_map::Entry;
 use std::future::pending;
@@ -8,14 +8,24 @@ use tokio::task::JoinHandle;
 use tracing::warn;
 
 use crate::catalog::Accepted;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// So many copies are written before anybody could wait for them.
 const A_FEW: usize = 1_000;
 
-/// Writes one batch at a time; what comes meanwhile is the next one, each entry once.
+/// What is written down of what came into use.
 pub struct Memory {
+    good: Lane,
+    /// Nobody waits for these.
+    edits: Lane,
+}
+
+/// Writes one batch at a time; what comes meanwhile is the next one, each entry once.
+struct Lane {
     store: Arc<dyn Store>,
+    write: fn(&dyn Store, &Accepted) -> Result<(), StoreError>,
+    /// What is said where that fails.
+    failed: &'static str,
     waiting: Accepted,
     /// And how many entries that are.
     writing: Option<(JoinHandle<()>, usize)>,
@@ -23,10 +33,42 @@ pub struct Memory {
 
 impl Memory {
     pub fn of(store: Arc<dyn Store>) -> Self {
-        Self { store, waiting: Accepted::new(), writing: None }
+        let lane = |write, failed| Lane { store: Arc::clone(&store), write, failed, waiting: Accepted::new(), writing: None };
+        Self {
+            good: lane(|store, accepted| store.remember(accepted), "what is good now could not be remembered for the next start"),
+            edits: lane(|store, accepted| store.record_edits(accepted), "what was edited is missing in the history"),
+        }
     }
 
     pub fn add(&mut self, accepted: Accepted) {
+        self.edits.add(accepted.clone());
+        self.good.add(accepted);
+    }
+
+    /// Waits for the end of a batch, if one is being written; else for ever.
+    pub async fn written(&mut self) {
+        tokio::select! {
+            () = self.good.written() => {}
+            () = self.edits.written() => {}
+        }
+    }
+
+    /// Waits until nothing is left to be written.
+    pub async fn finish(&mut self) {
+        self.good.finish().await;
+        self.edits.finish().await;
+    }
+
+    /// Waits until what is good is remembered, unless it is a whole store: no route waits for that.
+    pub async fn finish_a_few(&mut self) {
+        while self.good.writing.as_ref().is_some_and(|(_, entries)| *entries <= A_FEW) {
+            self.good.written().await;
+        }
+    }
+}
+
+impl Lane {
+    fn add(&mut self, accepted: Accepted) {
         for (key, turn) in accepted {
             match self.waiting.entry(key) {
                 Entry::Vacant(place) => drop(place.insert(turn)),
@@ -36,8 +78,7 @@ impl Memory {
         self.write();
     }
 
-    /// Waits for the end of a batch, if one is being written; else for ever.
-    pub async fn written(&mut self) {
+    async fn written(&mut self) {
         match &mut self.writing {
             // One that broke off was told of by whoever saw it break.
             Some((writing, _)) => drop(writing.await),
@@ -47,16 +88,8 @@ impl Memory {
         self.write();
     }
 
-    /// Waits until nothing is left to be written.
-    pub async fn finish(&mut self) {
+    async fn finish(&mut self) {
         while self.writing.is_some() {
-            self.written().await;
-        }
-    }
-
-    /// The same, unless it is a whole store: no route waits for that.
-    pub async fn finish_a_few(&mut self) {
-        while self.writing.as_ref().is_some_and(|(_, entries)| *entries <= A_FEW) {
             self.written().await;
         }
     }
@@ -66,10 +99,10 @@ impl Memory {
             return;
         }
         let (store, accepted) = (Arc::clone(&self.store), std::mem::take(&mut self.waiting));
-        let entries = accepted.len();
+        let (entries, write, failed) = (accepted.len(), self.write, self.failed);
         let writing = tokio::task::spawn_blocking(move || {
-            if let Err(error) = store.remember(&accepted) {
-                warn!("what is good now could not be remembered for the next start: {error}");
+            if let Err(error) = write(store.as_ref(), &accepted) {
+                warn!("{failed}: {error}");
             }
         });
         self.writing = Some((writing, entries));

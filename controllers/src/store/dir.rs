@@ -20,6 +20,7 @@ use crate::catalog::Accepted;
 use crate::cores::on_all_cores;
 
 pub mod commit;
+pub mod edits;
 pub mod follow;
 pub mod history;
 pub mod ledger;
@@ -110,6 +111,10 @@ impl Store for Directory {
 
     fn remember(&self, accepted: &Accepted) -> Result<(), StoreError> {
         self.keep(accepted).map_err(|error| StoreError::io(self.place(), &error))
+    }
+
+    fn record_edits(&self, accepted: &Accepted) -> Result<(), StoreError> {
+        self.note_edits(accepted).map_err(|error| StoreError::io(self.place(), &error))
     }
 }
 

@@ -2,14 +2,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use super::edits::Edit;
 use super::write::{in_its_folder, write_soon};
 use super::{Directory, Lock};
-use crate::catalog::{Accepted, Turn};
 use crate::store::history::CHANGES_MAX;
 use crate::store::{Author, Change, History, Key, StoreError};
 
@@ -23,7 +22,9 @@ impl Directory {
     /// The last changes of an entry.
     pub(super) fn changes(&self, key: &Key) -> Result<History, StoreError> {
         let path = self.history_of(key);
-        let text = read(&path).map_err(|error| StoreError::io(path.display(), &error))?;
+        // First these: they may be taken down meanwhile, and then stand in both.
+        let text = self.edits_of(key).and_then(|edits| read_with(&path, &edits));
+        let text = text.map_err(|error| StoreError::io(path.display(), &error))?;
         Ok(History::read(kept(&text).map(|(number, line)| (format!("{}:{number}", path.display()), line))))
     }
 
@@ -33,35 +34,17 @@ impl Directory {
             return Ok(());
         }
         let mut end = End::read(self.history_of(key))?;
-        end.add(author, text)?;
+        end.take_in(&self.edits_of(key)?)?;
+        end.add(Timestamp::now(), author, text)?;
         end.write()
     }
 
-    /// Takes down what people changed with their editors. An entry that was never changed since it
-    /// was first seen has no history: its first version is taken down together with the second.
-    pub(super) fn record_edits(&self, accepted: &Accepted) -> io::Result<()> {
-        let is_edit = |key: &Key, turn: &Turn| turn.before.is_some() || self.history_of(key).exists();
-        let edits: Vec<_> = accepted.iter().filter(|(key, turn)| key.kind.has_history() && is_edit(key, turn)).collect();
-        if edits.is_empty() {
-            return Ok(());
-        }
+    /// Takes down what somebody edited.
+    pub(super) fn take_down(&self, key: &Key, edits: &[Edit]) -> io::Result<()> {
         let _lock = self.writers_lock()?;
-        let users = Users::read();
-        for (key, Turn { before, now }) in edits {
-            let mut end = End::read(self.history_of(key))?;
-            if end.number == 0 {
-                let unknown = Author { by: "unknown".to_owned(), why: Some("as it was first seen".to_owned()) };
-                end.add(&unknown, before.as_ref().map(|entry| entry.text.as_str()))?;
-            }
-            let by = now
-                .as_ref()
-                .and_then(|entry| fs::metadata(self.root().join(&entry.file)).ok())
-                .map(|file| users.name(file.uid()));
-            let author = Author { by: by.unwrap_or_else(|| "unknown".to_owned()), why: Some("edited by hand".to_owned()) };
-            end.add(&author, now.as_ref().map(|entry| entry.text.as_str()))?;
-            end.write()?;
-        }
-        Ok(())
+        let mut end = End::read(self.history_of(key))?;
+        end.take_in(edits)?;
+        end.write()
     }
 
     pub(super) fn adopt_changes(&self, key: &Key, changes: &[Change]) -> io::Result<()> {
@@ -71,7 +54,7 @@ impl Directory {
         write_soon(&self.history_of(key), &lines)
     }
 
-    fn history_of(&self, key: &Key) -> PathBuf {
+    pub(super) fn history_of(&self, key: &Key) -> PathBuf {
         self.own_path("history").join(format!("{key}.jsonl"))
     }
 }
@@ -110,8 +93,25 @@ impl End {
         }
     }
 
+    /// Adds the edits that are newer than the last change. An entry that was never changed since it was first seen has no
+    /// history: its first version comes together with the second.
+    fn take_in(&mut self, edits: &[Edit]) -> io::Result<()> {
+        for Edit { at, by, before, text, .. } in edits {
+            if self.last.as_ref().is_some_and(|last| last.at >= *at) {
+                continue;
+            }
+            if self.number == 0 {
+                let unknown = Author { by: "unknown".to_owned(), why: Some("as it was first seen".to_owned()) };
+                self.add(*at, &unknown, before.as_deref())?;
+            }
+            let author = Author { by: by.clone(), why: Some("edited by hand".to_owned()) };
+            self.add(*at, &author, text.as_deref())?;
+        }
+        Ok(())
+    }
+
     /// Adds a change, unless it is the last one already.
-    fn add(&mut self, author: &Author, text: Option<&str>) -> io::Result<()> {
+    fn add(&mut self, at: Timestamp, author: &Author, text: Option<&str>) -> io::Result<()> {
         let is_same = match &self.last {
             Some(last) => last.text.as_deref() == text,
             None => self.number == 0 && text.is_none(),
@@ -121,7 +121,7 @@ impl End {
         }
         self.number += 1;
         let Author { by, why } = author.clone();
-        let change = Change { number: self.number, at: Timestamp::now(), by, why, text: text.map(str::to_owned) };
+        let change = Change { number: self.number, at, by, why, text: text.map(str::to_owned) };
         push(&mut self.new, &change)?;
         self.last = Some(change);
         Ok(())
@@ -178,6 +178,18 @@ fn push(lines: &mut Vec<u8>, change: &Change) -> io::Result<()> {
     Ok(())
 }
 
+/// A history's text, as it is once these are taken down.
+fn read_with(path: &Path, edits: &[Edit]) -> io::Result<Vec<u8>> {
+    let mut text = read(path)?;
+    if !edits.is_empty() {
+        let mut end = End::read(path.to_owned())?;
+        end.take_in(edits)?;
+        text.truncate(usize::try_from(end.whole).unwrap_or(usize::MAX));
+        text.extend(end.new);
+    }
+    Ok(text)
+}
+
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -190,22 +202,4 @@ fn shorten(path: &Path) -> io::Result<()> {
     let text = read(path)?;
     let kept: Vec<_> = kept(&text).flat_map(|(_, line)| [line, b"\n"]).collect();
     write_soon(path, &kept.concat())
-}
-
-/// The users that this machine knows, as passwd(5) lists them.
-struct Users(String);
-
-impl Users {
-    fn read() -> Self {
-        Self(fs::read_to_string("/etc/passwd").unwrap_or_default())
-    }
-
-    fn name(&self, uid: u32) -> String {
-        let name = self.0.lines().find_map(|line| {
-            let mut fields = line.split(':');
-            let name = fields.next()?;
-            (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
-        });
-        name.unwrap_or_else(|| format!("uid {uid}"))
-    }
 }

@@ -1,8 +1,8 @@
 //! A lock file that is free again the moment its holder is gone, even after a kill -9.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::io::{self, Read as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
@@ -44,8 +44,7 @@ impl Lock {
         for _ in 0..tries {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {
-                    file.set_len(0)?;
-                    writeln!(file, "{}", holder())?;
+                    say(&file, &format!("{}\n", holder()))?;
                     return Ok(Locked::Ours(Self { file, path: path.to_owned() }));
                 }
                 Err(rustix::io::Errno::WOULDBLOCK) => sleep(AGAIN),
@@ -71,6 +70,12 @@ impl Lock {
         };
         self.file.metadata().as_ref().is_ok_and(same)
     }
+}
+
+/// Over what was said before, mostly by the same process: an empty file would give its block back, and ask for another.
+fn say(file: &File, text: &str) -> io::Result<()> {
+    file.write_all_at(text.as_bytes(), 0)?;
+    if file.metadata()?.len() == text.len() as u64 { Ok(()) } else { file.set_len(text.len() as u64) }
 }
 
 fn read_holder(file: &mut File) -> Option<String> {

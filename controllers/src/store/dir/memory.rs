@@ -41,10 +41,9 @@ impl Directory {
         good
     }
 
-    /// Remembers the versions that came into use, and takes down in the history what people edited.
+    /// Remembers the versions that came into use.
     pub(super) fn keep(&self, accepted: &Accepted) -> io::Result<()> {
-        self.add(accepted, SINCE_BYTES_MAX)?;
-        self.record_edits(accepted)
+        self.add(accepted, SINCE_BYTES_MAX)
     }
 
     /// Not forced to disk: what a power cut takes from these copies still stands in the store.

@@ -35,7 +35,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// A file is looked at when its writer closed it, not with every piece that is written, nor when it is read.
 const OF_FILES: WatchFlags =
     WatchFlags::CLOSE_WRITE.union(WatchFlags::MOVED_FROM).union(WatchFlags::MOVED_TO).union(WatchFlags::DELETE);
-const SETTLED: ReadFlags = ReadFlags::CLOSE_WRITE.union(ReadFlags::MOVED_FROM).union(ReadFlags::MOVED_TO).union(ReadFlags::DELETE);
+const SETTLED: ReadFlags =
+    ReadFlags::CLOSE_WRITE.union(ReadFlags::MOVED_FROM).union(ReadFlags::MOVED_TO).union(ReadFlags::DELETE);
 const OF_FOLDERS: WatchFlags = WatchFlags::DELETE_SELF.union(WatchFlags::MOVE_SELF).union(WatchFlags::ONLYDIR);
 const GONE: ReadFlags = ReadFlags::DELETE_SELF.union(ReadFlags::MOVE_SELF).union(ReadFlags::UNMOUNT);
 
@@ -78,7 +79,8 @@ impl Watch {
         let Some(inotify) = &self.inotify else { return Ok(()) };
         let mut watched = HashMap::new();
         for folder in folders(&self.store, &self.kinds) {
-            let flags = if self.has_folders(&folder) { OF_FILES | OF_FOLDERS | WatchFlags::CREATE } else { OF_FILES | OF_FOLDERS };
+            let flags =
+                if self.has_folders(&folder) { OF_FILES | OF_FOLDERS | WatchFlags::CREATE } else { OF_FILES | OF_FOLDERS };
             watched.insert(inotify::add_watch(inotify, &folder, flags)?, folder);
         }
         // What was moved away is no folder of the store any more. What was removed has no watch to be removed.
@@ -110,7 +112,10 @@ impl Watch {
     }
 
     /// Waits for an event. The event loop knows of this only so long: what comes later wakes nobody.
-    #[expect(deprecated, reason = "what follows it is unsafe, for descriptors that can be closed meanwhile; a borrowed one cannot")]
+    #[expect(
+        deprecated,
+        reason = "what follows it is unsafe, for descriptors that can be closed meanwhile; a borrowed one cannot"
+    )]
     async fn arrived(&self) {
         let Some(inotify) = &self.inotify else { return pending().await };
         match AsyncFd::with_interest(inotify.as_fd(), Interest::READABLE) {

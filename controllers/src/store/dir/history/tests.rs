@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use jiff::Timestamp;
+
 use super::{CHANGES_MAX, END_BYTES, End};
 use crate::store::{Author, Change, Directory, History, Key, Kind, Store as _};
 
@@ -12,7 +14,7 @@ const LINES_MAX: usize = 2 * CHANGES_MAX;
 fn record(path: &Path, texts: &[&str]) {
     for text in texts {
         let mut end = End::read(path.to_owned()).unwrap();
-        end.add(&Author { by: "somebody".to_owned(), why: None }, Some(text)).unwrap();
+        end.add(Timestamp::now(), &Author { by: "somebody".to_owned(), why: None }, Some(text)).unwrap();
         end.write().unwrap();
     }
 }
