@@ -52,9 +52,11 @@ impl Directory {
     fn note_edits_and_keep(&self, accepted: &Accepted, bytes_max: u64) -> io::Result<()> {
         let users = LazyCell::new(Users::read);
         let noted = LazyCell::new(|| self.edits().unwrap_or_default().into_iter().map(|edit| edit.key).collect::<BTreeSet<_>>());
-        // What is only there now was not edited, unless it was there once.
+        let is_noted = |key: &Key| noted.contains(key.to_string().as_str());
+        // What is only there now was not edited, unless it was there once; nor was what a verb changed, and took down.
         let is_edit = |key: &Key, turn: &Turn| {
-            turn.before.is_some() || self.history_of(key).exists() || noted.contains(key.to_string().as_str())
+            let was_there = turn.before.is_some() || self.history_of(key).exists() || is_noted(key);
+            was_there && (!self.is_last(key, turn.now.as_ref().map(|entry| entry.text.as_str())) || is_noted(key))
         };
         // Begins by ending what a crash may have torn, which is no line then, and costs one edit.
         let mut lines = b"\n".to_vec();

@@ -47,6 +47,12 @@ impl Directory {
         end.write()
     }
 
+    /// Whether this is the last change that was taken down.
+    pub(super) fn is_last(&self, key: &Key, text: Option<&str>) -> bool {
+        let last = End::read(self.history_of(key)).ok().and_then(|end| end.last);
+        last.is_some_and(|last| last.text.as_deref() == text)
+    }
+
     pub(super) fn adopt_changes(&self, key: &Key, changes: &[Change]) -> io::Result<()> {
         let _lock = self.writers_lock()?;
         let mut lines = Vec::new();

@@ -104,6 +104,20 @@ async fn what_is_committed_after_an_edit_comes_after_it() {
     assert_eq!(edited.history(), wanted(&all));
 }
 
+#[tokio::test]
+async fn what_a_verb_changed_is_no_edit_but_to_go_back_to_it_is() {
+    let mut edited = Edited::new();
+    edited.edit(Some(1));
+    edited.commit(2).await;
+    // The publisher sees it too.
+    edited.edit(Some(2));
+    assert_eq!(edited.edits_bytes(), None);
+    edited.edit(Some(3));
+    edited.edit(Some(2));
+    let why = Author::controller("karman").why.unwrap_or_default();
+    assert_eq!(edited.history(), wanted(&[(why.as_str(), Some(2)), (EDIT, Some(3)), (EDIT, Some(2))]));
+}
+
 #[test]
 fn a_line_that_a_crash_tore_costs_that_edit_only() {
     let mut edited = Edited::new();
