@@ -89,8 +89,8 @@ pub trait Store: Debug + Send + Sync {
         Ok(())
     }
 
-    /// Takes down in the history what came into use and was not committed here, if this store can be written to by others.
-    fn record_edits(&self, _: &Accepted) -> Result<(), StoreError> {
+    /// Notes for the histories what came into use and was not committed, where others than us write to the store.
+    fn note_edits(&self, _: &Accepted) -> Result<(), StoreError> {
         Ok(())
     }
 }

@@ -36,7 +36,7 @@ impl Memory {
         let lane = |write, failed| Lane { store: Arc::clone(&store), write, failed, waiting: Accepted::new(), writing: None };
         Self {
             good: lane(|store, accepted| store.remember(accepted), "what is good now could not be remembered for the next start"),
-            edits: lane(|store, accepted| store.record_edits(accepted), "what was edited is missing in the history"),
+            edits: lane(|store, accepted| store.note_edits(accepted), "what was edited is missing in the history"),
         }
     }
 

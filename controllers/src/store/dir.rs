@@ -113,8 +113,8 @@ impl Store for Directory {
         self.keep(accepted).map_err(|error| StoreError::io(self.place(), &error))
     }
 
-    fn record_edits(&self, accepted: &Accepted) -> Result<(), StoreError> {
-        self.note_edits(accepted).map_err(|error| StoreError::io(self.place(), &error))
+    fn note_edits(&self, accepted: &Accepted) -> Result<(), StoreError> {
+        self.add_edits(accepted).map_err(|error| StoreError::io(self.place(), &error))
     }
 }
 

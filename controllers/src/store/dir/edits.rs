@@ -45,11 +45,11 @@ pub struct Edit {
 impl Directory {
     /// Notes what people edited. Not forced to disk: a power cut takes the last edits from the history, and none from the
     /// store.
-    pub(super) fn note_edits(&self, accepted: &Accepted) -> io::Result<()> {
-        self.note_edits_and_keep(accepted, EDITS_BYTES_MAX)
+    pub(super) fn add_edits(&self, accepted: &Accepted) -> io::Result<()> {
+        self.add_edits_up_to(accepted, EDITS_BYTES_MAX)
     }
 
-    fn note_edits_and_keep(&self, accepted: &Accepted, bytes_max: u64) -> io::Result<()> {
+    fn add_edits_up_to(&self, accepted: &Accepted, bytes_max: u64) -> io::Result<()> {
         let users = LazyCell::new(Users::read);
         let noted = LazyCell::new(|| self.edits().unwrap_or_default().into_iter().map(|edit| edit.key).collect::<BTreeSet<_>>());
         let is_noted = |key: &Key| noted.contains(key.to_string().as_str());

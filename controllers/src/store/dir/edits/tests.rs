@@ -38,7 +38,7 @@ impl Edited {
             None => fs::remove_file(self.dir.path().join("apps/a.yaml")).unwrap(),
         }
         let turn = Turn { before: std::mem::replace(&mut self.before, now.clone()), now };
-        self.store.note_edits_and_keep(&[(Self::key(), turn)].into(), bytes_max).unwrap();
+        self.store.add_edits_up_to(&[(Self::key(), turn)].into(), bytes_max).unwrap();
     }
 
     /// As a verb does it.
